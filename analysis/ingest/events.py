@@ -30,7 +30,7 @@ class Start:
         stream_id: unique per socket; the platform's where it has one.
         encoding: how one sample is written on the wire.
         sample_rate: Hz on the wire, as announced.
-        channels: the names of the logical channels in order, one or two, distinct: `caller`, `agent`, `mixed`.
+        channels: the names of the logical channels in order, one or two of `caller`, `agent`, `mixed`.
         params: what else the platform said (custom parameters, query), as text. Never logged.
     """
 
@@ -56,7 +56,11 @@ class Audio:
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """Media time that passed without audio: `samples` per channel of the stream's rate; `why` is `lost` or `paused`."""
+    """Media time that passed without audio.
+
+    `samples` counts at the stream's rate, per channel, and may stand for hours; `why` is `lost` (frames were
+    sent but never came) or `paused` (nothing was sent). `channel` as in `Audio`.
+    """
 
     samples: int
     why: str
@@ -65,7 +69,11 @@ class Gap:
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """The end of the stream, at most once; `reason` is `stop` or `close`."""
+    """The end of the stream, at most once and always last.
+
+    `reason` is `stop` (the peer said so), `close` (its socket went without a word), `error` (what it sent
+    could not be gone on from) or `shutdown` (the server ends).
+    """
 
     reason: str
 

@@ -1,0 +1,294 @@
+"""The media sockets: a plain ASGI app that moves a phone system's messages into a call that is being heard.
+
+One coroutine a socket reads, decodes and writes; it never computes and makes no task per message. When the
+call takes no more, it stops reading, so that audio waits at its sender.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+from urllib.parse import quote
+
+import orjson
+
+from analysis.ingest.auth import handshake_is_authorised, token_matches
+from analysis.ingest.events import Audio, Gap, ProtocolError, Start, Stop
+from analysis.ingest.fields import shown
+from analysis.ingest.pcm import PcmDecoder
+from analysis.ingest.twilio import TwilioDecoder
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+# A message of audio is below 100 ms everywhere; 1 MiB is half a minute of 16-bit audio at 16 kHz.
+LARGEST_MESSAGE_BYTES = 1024 * 1024
+
+# The longest reason that fits into a WebSocket close frame (RFC 6455, 5.5).
+LONGEST_REASON_BYTES = 123
+
+_DIALECTS = ("pcm", "twilio")
+
+logger = logging.getLogger(__name__)
+
+
+class Refused(Exception):
+    """The stream cannot be taken, or not any longer.
+
+    Attributes:
+        code: the WebSocket close code, for example 1013 when the server is full.
+        reason: one sentence for the peer.
+        why: what only the log may say.
+    """
+
+    def __init__(self, code: int, reason: str, why: str = "") -> None:
+        super().__init__(reason)
+        self.code = code
+        self.reason = reason
+        self.why = why
+
+
+class CallStream(Protocol):
+    """One stream of a call that is being heard."""
+
+    def write(self, event: Audio | Gap) -> bool:
+        """Take the next piece; never blocks, never computes. False: full, `drain` before writing more."""
+
+    async def drain(self) -> None:
+        """Wait until there is room."""
+
+    async def close(self, reason: str) -> None:
+        """The stream's end, exactly once: `stop`, `close`, `error` or `shutdown`."""
+
+
+class CallSink(Protocol):
+    """Where streams go."""
+
+    async def open(self, start: Start) -> CallStream:
+        """Begin to hear a stream. Raises Refused; when cancelled it must leave nothing behind."""
+
+
+class MediaApp:
+    """`/media/<dialect>/`: authorises a phone system's socket, decodes it and writes into the sink.
+
+    Args:
+        sink: where the streams go.
+        token: the secret of every dialect's default endpoint; empty refuses all.
+        public_url: where the outside world reaches this server; Twilio signs it.
+        start_within_s: how long a socket may stay without a start.
+    """
+
+    def __init__(self, sink: CallSink, token: str, public_url: str, *, start_within_s: float = 10.0) -> None:
+        self.sink = sink
+        self.token = token
+        self.public_url = public_url
+        self.start_within_s = start_within_s
+        self.stopping = False
+        self._limits: set[asyncio.Timeout] = set()
+        self._sockets = 0
+        self._all_closed = asyncio.Event()
+        self._all_closed.set()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "websocket":
+            raise ValueError(f"media takes websocket connections, not {scope['type']!r}")
+        self._sockets += 1
+        self._all_closed.clear()
+        try:
+            await _Socket(self, scope, receive, send).run()
+        finally:
+            self._sockets -= 1
+            if not self._sockets:
+                self._all_closed.set()
+
+    async def shutdown(self) -> None:
+        """End every stream and close its socket with 1001; new ones are refused with 1013."""
+        self.stopping = True
+        now = asyncio.get_running_loop().time()
+        for limit in self._limits:
+            if not limit.expired():
+                limit.reschedule(now)
+        await self._all_closed.wait()
+
+    @asynccontextmanager
+    async def limit(self) -> AsyncIterator[asyncio.Timeout]:
+        """A time limit for the start of a stream that also is the handle to end it at shutdown.
+
+        Raises Refused when it is reached.
+        """
+        limit = asyncio.timeout(self.start_within_s)
+        try:
+            async with limit:
+                self._limits.add(limit)
+                try:
+                    yield limit
+                finally:
+                    self._limits.discard(limit)
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            if self.stopping:
+                raise Refused(1001, "Server shutting down") from None
+            raise Refused(4408, f"No start within {self.start_within_s:g} s") from None
+
+
+@dataclass(frozen=True, slots=True)
+class _Ending:
+    """How a socket ended: what its stream is told, and what its peer is (no code: it is gone)."""
+
+    reason: str
+    code: int | None
+    sentence: str = ""
+    why: str = ""
+
+
+class _Socket:
+    """One peer's socket, from the handshake to the close."""
+
+    def __init__(self, app: MediaApp, scope: Scope, receive: Receive, send: Send) -> None:
+        self._app = app
+        self._scope = scope
+        self._receive = receive
+        self._send = send
+        self._dialect, self._endpoint = _route(scope["path"])
+        self._authorised = False
+        self._decoder: TwilioDecoder | PcmDecoder | None = None
+        self._stream: CallStream | None = None
+
+    async def run(self) -> None:
+        """Hear the peer out; whatever ends it, what came before is kept and everybody is told once."""
+        await self._receive()
+        await self._tell({"type": "websocket.accept"})
+        try:
+            ending = await self._converse()
+        except asyncio.CancelledError:
+            await self._leave_stream("shutdown")
+            raise
+        await self._leave_stream(ending.reason)
+        self._log(ending)
+        await self._leave_peer(ending)
+
+    async def _converse(self) -> _Ending:
+        try:
+            async with self._app.limit() as limit:
+                self._decoder = self._admit()
+                return await self._listen(self._decoder, limit)
+        except Refused as refusal:
+            reason = "shutdown" if self._app.stopping else "error"
+            return _Ending(reason, refusal.code, refusal.reason, refusal.why)
+        except ProtocolError as error:
+            return _Ending("error", error.code, error.message)
+        except Exception:
+            logger.exception("media %s: a bug ends this stream", self._dialect)
+            return _Ending("error", 1011, "Internal error")
+
+    def _admit(self) -> TwilioDecoder | PcmDecoder:
+        """Let the peer begin to speak, or raise. Nothing is made for it before it showed its credential."""
+        if self._app.stopping:
+            raise Refused(1013, "Server shutting down")
+        if self._dialect not in _DIALECTS or self._endpoint:
+            raise _unauthorised(f"there is no endpoint {shown(self._scope['path'])}")
+        self._authorised = handshake_is_authorised(
+            self._app.token,
+            dialect=self._dialect,
+            path=_requested_path(self._scope),
+            query=self._scope["query_string"],
+            headers=self._scope["headers"],
+            public_url=self._app.public_url,
+        )
+        if self._dialect == "twilio" and self._app.token:
+            return TwilioDecoder()  # the token may still come with the start
+        if not self._authorised:
+            raise _unauthorised("no valid credential" if self._app.token else "MEDIA_TOKEN is not set")
+        return PcmDecoder(self._scope["query_string"].decode("latin-1"))
+
+    async def _listen(self, decoder: TwilioDecoder | PcmDecoder, limit: asyncio.Timeout) -> _Ending:
+        if isinstance(decoder, PcmDecoder):
+            await self._tell_json({"type": "Ready", "streamId": decoder.stream_id})
+        while not decoder.ended:
+            message = await self._receive()
+            if message["type"] == "websocket.disconnect":
+                return _Ending("close", None, f"peer left with {message.get('code')} before a stop")
+            for event in decoder.feed(_content(message)):
+                if isinstance(event, Start):
+                    self._stream = await self._open(event, limit)
+                elif self._stream and not isinstance(event, Stop) and not self._stream.write(event):
+                    await self._stream.drain()
+        return _Ending("stop", 1000)
+
+    async def _open(self, start: Start, limit: asyncio.Timeout) -> CallStream:
+        token = start.params.get("token", "")
+        if not self._authorised and not token_matches(self._app.token, token.encode()):
+            raise _unauthorised("no valid credential")
+        if not self._app.stopping:  # which has just moved the limit to now
+            limit.reschedule(None)
+        params = {name: value for name, value in start.params.items() if name != "token"}
+        return await self._app.sink.open(replace(start, params=params))
+
+    async def _leave_stream(self, reason: str) -> None:
+        """Write what the decoder still holds back, and close the stream."""
+        stream, self._stream = self._stream, None
+        if stream is None or self._decoder is None:
+            return
+        try:
+            try:
+                for event in self._decoder.finish(reason):
+                    if isinstance(event, Audio | Gap):
+                        stream.write(event)
+            finally:
+                await stream.close(reason)
+        except Exception:
+            logger.exception("media %s: a bug in the end of this stream", self._dialect)
+
+    async def _leave_peer(self, ending: _Ending) -> None:
+        if ending.code is None:
+            return
+        if self._dialect == "pcm" and ending.sentence:
+            await self._tell_json({"type": "error", "message": ending.sentence})
+        reason = ending.sentence.encode()[:LONGEST_REASON_BYTES].decode(errors="ignore")
+        await self._tell({"type": "websocket.close", "code": ending.code, "reason": reason})
+
+    async def _tell_json(self, value: dict[str, str]) -> None:
+        await self._tell({"type": "websocket.send", "text": orjson.dumps(value).decode()})
+
+    async def _tell(self, message: Message) -> None:
+        """Send if the peer is still there; servers raise one or the other when it has gone."""
+        with suppress(OSError, RuntimeError):
+            await self._send(message)
+
+    def _log(self, ending: _Ending) -> None:
+        """One line for a stream that was refused or broke: never a token, a parameter or a payload."""
+        if not ending.sentence or ending.code == 1011:
+            return
+        level = logging.INFO if ending.reason in ("close", "shutdown") else logging.WARNING
+        why = f" ({ending.why})" if ending.why else ""
+        logger.log(level, "media %s: closed %s: %s%s", self._dialect, ending.code, ending.sentence, why)
+
+
+def _route(path: str) -> tuple[str, str]:
+    """Dialect (`unknown` if it is none) and endpoint of `/media/<dialect>/[<endpoint>/]`."""
+    dialect, _, endpoint = path.partition("/media/")[2].partition("/")
+    return dialect if dialect in _DIALECTS else "unknown", endpoint.strip("/")
+
+
+def _requested_path(scope: Scope) -> str:
+    """The path as it was requested, percent-encoded; `raw_path` is optional in ASGI."""
+    raw: bytes | None = scope.get("raw_path")
+    return quote(scope["path"]) if raw is None else raw.decode("latin-1").partition("?")[0]
+
+
+def _unauthorised(why: str) -> Refused:
+    # The same words for every cause: whoever has no credential learns nothing about which endpoints exist.
+    return Refused(4401, "Unauthorised", why)
+
+
+def _content(message: Message) -> str | bytes:
+    text: str | None = message.get("text")
+    content: str | bytes = message["bytes"] if text is None else text
+    if len(content) > LARGEST_MESSAGE_BYTES:
+        raise ProtocolError(1009, f"message of {len(content)} is over {LARGEST_MESSAGE_BYTES} bytes")
+    return content

@@ -1,0 +1,1 @@
+"""Tests of what phone systems send: the decoders, who may send, and the sockets."""
