@@ -1,0 +1,1 @@
+"""Alerts about calls: stored once, decided in one place, delivered to who may see them."""

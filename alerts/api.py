@@ -1,0 +1,151 @@
+"""REST: post alerts, read back alerts and calls, get a token."""
+
+from concurrent.futures import TimeoutError as TooLong
+from typing import Any
+
+from django.db.models import QuerySet
+from rest_framework import exceptions, status
+from rest_framework.generics import ListAPIView
+from rest_framework.pagination import CursorPagination
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from alerts import dispatch
+from alerts.access import Principal, of_user, visible_alerts, visible_calls
+from alerts.models import Alert, Call, Severity
+from alerts.serializers import AlertSerializer, CallSerializer, PostedAlertSerializer
+from alerts.writer import Report, Stored
+
+MAX_POSTED = 1_000
+STORE_WITHIN_S = 10
+
+
+class StorageAway(exceptions.APIException):
+    """The database has not answered in time; the alert may still be stored when it is back."""
+
+    status_code = status.HTTP_503_SERVICE_UNAVAILABLE
+    default_detail = "The alerts are not stored yet. Post them again with the same externalId."
+
+
+def principal_for(request: Request) -> Principal:
+    """Who asks: by token, or a user of our own pages."""
+    if isinstance(request.user, Principal):
+        return request.user
+    return of_user(request.user, frozenset({"subscribe", "acknowledge"}), None)
+
+
+class NewestFirst(CursorPagination):
+    """Pages that cost the same however deep: ids grow with time."""
+
+    ordering = "-id"
+    page_size = 50
+    page_size_query_param = "pageSize"
+    max_page_size = 500
+
+    def get_page_size(self, request: Request) -> int:
+        asked = request.query_params.get(self.page_size_query_param, str(self.page_size))
+        if not asked.isascii() or not asked.isdigit() or not 1 <= int(asked) <= self.max_page_size:
+            raise exceptions.ValidationError({"pageSize": [f"{asked!r} is not a whole number from 1 to 500."]})
+        return int(asked)
+
+
+class Alerts(ListAPIView[Alert]):
+    """GET: alerts, newest first. POST: one alert or a list of them, from another engine."""
+
+    serializer_class = AlertSerializer
+    pagination_class = NewestFirst
+    parameters = frozenset({"cursor", "pageSize", "callId"})
+
+    def get_queryset(self) -> QuerySet[Alert]:
+        refuse_unknown(self.request, self.parameters)
+        alerts = visible_alerts(principal_for(self.request)).filter(suppressed=False)
+        call_id = self.request.query_params.get("callId")
+        return alerts.filter(call__call_id=call_id) if call_id is not None else alerts
+
+    def post(self, request: Request) -> Response:
+        """201 once stored; a bad item stores nothing and names its index and field."""
+        principal = principal_for(request)
+        posted = _checked(request.data)
+        _check_rights(principal, {item.get("callId", "") for item in posted})
+        reports = [_report(item, principal.name) for item in posted]
+        try:
+            stored = dispatch.report(*reports).result(STORE_WITHIN_S)
+        except TooLong as error:
+            raise StorageAway from error
+        return Response({"results": [_result(one) for one in stored]}, status=status.HTTP_201_CREATED)
+
+
+def refuse_unknown(request: Request, parameters: frozenset[str]) -> None:
+    """A parameter that nobody reads is a mistake that would otherwise show too much."""
+    unknown = sorted(set(request.query_params) - parameters)
+    if unknown:
+        raise exceptions.ValidationError({name: ["Unknown parameter."] for name in unknown})
+
+
+def _checked(posted: Any) -> list[dict[str, Any]]:
+    """What was posted, one or a list, as valid items.
+
+    Raises:
+        ValidationError: the first bad item's fields; of a list under the item's index.
+    """
+    items = posted if isinstance(posted, list) else [posted]
+    if not 1 <= len(items) <= MAX_POSTED:
+        raise exceptions.ValidationError({"detail": f"{len(items)} alerts; a list takes 1 to {MAX_POSTED}."})
+    checked = []
+    for index, item in enumerate(items):
+        serializer = PostedAlertSerializer(data=item)
+        if not serializer.is_valid():
+            raise exceptions.ValidationError({str(index): serializer.errors} if items is posted else serializer.errors)
+        checked.append(serializer.validated_data)
+    return checked
+
+
+def _check_rights(principal: Principal, call_ids: set[str]) -> None:
+    """Hidden and unknown calls are refused in the same words."""
+    if "publish" not in principal.scopes and not principal.adds_alerts:
+        raise exceptions.PermissionDenied
+    teams = dict(Call.objects.filter(call_id__in=call_ids).values_list("call_id", "team"))
+    for call_id in call_ids:
+        if not principal.sees(call_id, teams.get(call_id)):
+            raise exceptions.NotFound
+
+
+def _report(item: dict[str, Any], source: str) -> Report:
+    return Report(
+        type=item["type"],
+        severity=Severity[item["severity"].upper()],
+        title=item["title"],
+        message=item["message"],
+        call_id=item.get("callId", ""),
+        kind=item["kind"],
+        channel=item["channel"],
+        data=item["data"],
+        actionable=item["actionable"],
+        occurred_at=item["occurredAt"],
+        source=source,
+        external_id=item["externalId"],
+    )
+
+
+def _result(stored: Stored) -> dict[str, Any]:
+    return {
+        "id": str(stored.id),
+        "seq": stored.seq,
+        "suppressed": stored.suppressed,
+        "externalId": stored.external_id,
+    }
+
+
+class Calls(ListAPIView[Call]):
+    """GET: calls, newest first; `?active=true` those in progress."""
+
+    serializer_class = CallSerializer
+    pagination_class = NewestFirst
+
+    def get_queryset(self) -> QuerySet[Call]:
+        refuse_unknown(self.request, frozenset({"cursor", "pageSize", "active"}))
+        calls = visible_calls(principal_for(self.request)).select_related("team")
+        active = self.request.query_params.get("active")
+        if active not in (None, "true", "false"):
+            raise exceptions.ValidationError({"active": [f"{active!r} is neither true nor false."]})
+        return calls if active is None else calls.filter(active=active == "true")

@@ -1,0 +1,8 @@
+"""The alerts application: alerts of calls, stored and delivered."""
+
+from django.apps import AppConfig
+
+
+class AlertsConfig(AppConfig):
+    name = "alerts"
+    verbose_name = "Call alerts"

@@ -1,0 +1,67 @@
+"""The way in: everything that is to become an alert, or that changes one, passes here."""
+
+import threading
+from collections.abc import Sequence
+from concurrent.futures import Future
+from uuid import UUID
+
+from django.db import transaction
+
+from alerts.models import Call
+from alerts.writer import End, Report, Stored, Writer, now_ms
+
+_writer: Writer | None = None
+_making = threading.Lock()
+
+
+def _the_writer() -> Writer:
+    """This process's writer, started on first use."""
+    global _writer
+    with _making:
+        if _writer is None:
+            _writer = Writer()
+        return _writer
+
+
+def report(*reports: Report) -> Future[list[Stored]]:
+    """Raise alerts, from any thread: all are stored, in this order, and those not held back are delivered.
+
+    Returns at once, unless 10,000 writes wait already. The future holds one `Stored` a report when they are
+    committed, or the error of one that can never be stored.
+    """
+    return _the_writer().submit(reports)
+
+
+def end(ids: Sequence[UUID], ended_at: int, duration_ms: int) -> Future[list[Stored]]:
+    """Write when that which raised alerts was over: Unix ms, and how long it lasted."""
+    return _the_writer().submit((), (End(tuple(ids), ended_at, duration_ms),))
+
+
+def open_call(call_id: str, protocol: str, channels: Sequence[str]) -> None:
+    """A call's audio begins: its row is made, or taken up again."""
+    fresh = {"started_at": now_ms(), "ended_at": None, "active": True, "protocol": protocol, "channels": list(channels)}
+    with transaction.atomic():
+        call, made = Call.objects.get_or_create(call_id=call_id, defaults=fresh)
+        if not made:  # named fields only: the writer may be counting on this row
+            Call.objects.filter(pk=call.pk).update(
+                ended_at=None, active=True, protocol=protocol, channels=list(channels)
+            )
+
+
+def close_call(call_id: str) -> None:
+    """A call's audio is over."""
+    Call.objects.filter(call_id=call_id, active=True).update(active=False, ended_at=now_ms())
+
+
+def close_calls_left_open() -> int:
+    """Calls that a server which was killed left active are over; returns how many there were."""
+    return Call.objects.filter(active=True).update(active=False, ended_at=now_ms())
+
+
+def close() -> None:
+    """Writes what is queued and ends the writer."""
+    global _writer
+    with _making:
+        if _writer is not None:
+            _writer.close()
+            _writer = None

@@ -1,0 +1,223 @@
+"""One per process: subscribers and the groups they need. Encodes nothing, writes each alert once to each."""
+
+import asyncio
+import logging
+from collections import Counter, OrderedDict, deque
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from channels.layers import get_channel_layer
+
+from alerts import publish
+from alerts.access import Principal
+
+logger = logging.getLogger(__name__)
+MAX_WAITING_BYTES = 1024 * 1024  # for one client; more means it is disconnected
+CALLS_REMEMBERED = 10_000
+V1_HIDES = frozenset({"connection", "disconnection"})
+
+
+class Subscriber:
+    """One client: what it follows, and what waits to be written to it.
+
+    `send` writes one text frame and waits while the client does not read; only this subscriber's own task waits
+    for it, so a stalled client never holds up another. `close` ends the socket with a code and a reason.
+    """
+
+    def __init__(
+        self,
+        principal: Principal,
+        send: Callable[[str], Coroutine[Any, Any, None]],
+        close: Callable[[int, str], Coroutine[Any, Any, None]],
+    ) -> None:
+        self.principal = principal
+        self.close = close
+        self.calls: set[str] = set()  # what it follows; kept by the hub
+        self._send = send
+        self._waiting: deque[str] = deque()  # bounded by MAX_WAITING_BYTES
+        self._waiting_bytes = 0
+        self._wake = asyncio.Event()
+        self._idle = asyncio.Event()  # nothing waits and nothing is being written
+        self._idle.set()
+        self._leaving: asyncio.Task[None] | None = None
+        self._task = asyncio.create_task(self._write())
+
+    def put(self, text: str) -> None:
+        """Queue one frame."""
+        if self._leaving:
+            return
+        self._waiting.append(text)
+        self._waiting_bytes += len(text)
+        self._idle.clear()
+        self._wake.set()
+        if self._waiting_bytes > MAX_WAITING_BYTES:
+            self._drop_waiting()
+            self._leaving = asyncio.create_task(self.close(4008, "Too slow"))
+
+    async def drain(self) -> None:
+        """Waits until all that was queued has been written."""
+        await self._idle.wait()
+
+    def stop(self) -> None:
+        """Nothing more is written."""
+        self._task.cancel()
+
+    async def _write(self) -> None:
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            while self._waiting:
+                text = self._waiting.popleft()
+                self._waiting_bytes -= len(text)
+                try:
+                    await self._send(text)
+                except Exception:  # the client has gone; its consumer hears of it and leaves
+                    self._drop_waiting()
+            self._idle.set()
+
+    def _drop_waiting(self) -> None:
+        self._waiting.clear()
+        self._waiting_bytes = 0
+
+
+class Hub:
+    """The process's only member of the channel layer's groups, handing alerts to its subscribers."""
+
+    def __init__(self) -> None:
+        self.draining = False
+        self._subscribers: set[Subscriber] = set()
+        self._everywhere: set[Subscriber] = set()  # never subscribed: every call they may see
+        self._see_all: set[Subscriber] = set()  # get alerts about no call, whatever they follow
+        self._by_group: dict[str, set[Subscriber]] = {}
+        self._per_user: Counter[str] = Counter()
+        self._joined: set[str] = set()
+        self._joining = asyncio.Lock()
+        self._channel = ""
+        self._task: asyncio.Task[None] | None = None
+        self._last_seq: OrderedDict[str, int] = OrderedDict()  # of the calls last heard of
+
+    def __len__(self) -> int:
+        return len(self._subscribers)
+
+    def count_of(self, name: str) -> int:
+        """How many sockets a user has open here."""
+        return self._per_user[name]
+
+    def subscribers(self) -> tuple[Subscriber, ...]:
+        """Those connected now."""
+        return tuple(self._subscribers)
+
+    async def add(self, subscriber: Subscriber, call_id: str | None = None) -> None:
+        """Takes a subscriber in: to follow one call, or, until it chooses, every call it may see."""
+        self._subscribers.add(subscriber)
+        self._per_user[subscriber.principal.name] += 1
+        if subscriber.principal.everything:
+            self._see_all.add(subscriber)
+        if call_id:
+            await self.follow(subscriber, call_id)
+        else:
+            self._everywhere.add(subscriber)
+            await self._settle(publish.ALL_CALLS)
+
+    async def follow(self, subscriber: Subscriber, call_id: str) -> None:
+        """From now on only the chosen calls, and this is one of them."""
+        self._everywhere.discard(subscriber)
+        subscriber.calls.add(call_id)
+        self._by_group.setdefault(publish.group_of(call_id), set()).add(subscriber)
+        await self._settle(publish.group_of(call_id))
+        await self._settle(publish.ALL_CALLS)
+
+    async def unfollow(self, subscriber: Subscriber, call_id: str) -> None:
+        """No longer this call; with the last one gone, none."""
+        if call_id in subscriber.calls:
+            subscriber.calls.discard(call_id)
+            self._forget(subscriber, call_id)
+            await self._settle(publish.group_of(call_id))
+
+    async def remove(self, subscriber: Subscriber) -> None:
+        """Lets a subscriber go."""
+        subscriber.stop()
+        if subscriber not in self._subscribers:
+            return
+        self._per_user -= Counter([subscriber.principal.name])  # drops names that reach zero
+        for members in (self._subscribers, self._everywhere, self._see_all):
+            members.discard(subscriber)
+        for call_id in subscriber.calls:
+            self._forget(subscriber, call_id)
+            await self._settle(publish.group_of(call_id))
+        await self._settle(publish.ALL_CALLS)
+
+    def _forget(self, subscriber: Subscriber, call_id: str) -> None:
+        group = publish.group_of(call_id)
+        self._by_group[group].discard(subscriber)
+        if not self._by_group[group]:
+            del self._by_group[group]
+
+    async def _settle(self, group: str) -> None:
+        """Joins or leaves a group, by whether a subscriber needs it when its turn has come."""
+        async with self._joining:
+            layer = get_channel_layer()
+            assert layer is not None, "settings always name a channel layer"
+            if self._task is None:
+                publish.attach(publish.Publisher(asyncio.get_running_loop()))
+                self._channel = await layer.new_channel()
+                self._task = asyncio.create_task(self._receive(layer))
+            if self._needs(group) and group not in self._joined:
+                await layer.group_add(group, self._channel)
+                self._joined.add(group)
+            elif not self._needs(group) and group in self._joined:
+                await layer.group_discard(group, self._channel)
+                self._joined.discard(group)
+
+    def _needs(self, group: str) -> bool:
+        if group == publish.ALL_CALLS:
+            return bool(self._everywhere or self._see_all)
+        return group in self._by_group
+
+    async def _receive(self, layer: Any) -> None:
+        while True:
+            message = await layer.receive(self._channel)
+            try:
+                self._deliver(message)
+            except Exception:  # one bad message must not end the deliveries of a process
+                logger.exception("an alert could not be delivered")
+
+    def _deliver(self, message: dict[str, Any]) -> None:
+        """Hands an alert to everybody who wants it, once: it comes by its call's group and by that of all calls."""
+        call_id, seq = message["call_id"], message["seq"]
+        if seq <= self._last_seq.get(call_id, 0):
+            return
+        self._last_seq[call_id] = seq
+        self._last_seq.move_to_end(call_id)
+        if len(self._last_seq) > CALLS_REMEMBERED:
+            self._last_seq.popitem(last=False)
+        if message["alert_type"] not in V1_HIDES:
+            for subscriber in self._wanting(call_id, message["team"]):
+                subscriber.put(message["body"])
+
+    def _wanting(self, call_id: str, team: int | None) -> list[Subscriber]:
+        if not call_id:
+            return list(self._see_all)
+        everywhere = [one for one in self._everywhere if one.principal.sees(call_id, team)]
+        return [*self._by_group.get(publish.group_of(call_id), ()), *everywhere]
+
+    async def drain(self, timeout_s: float) -> None:
+        """Waits until what was published has been written to the subscribers that read."""
+        await publish.drain()
+        await asyncio.sleep(0.05)  # what the layer holds is received in the next turns of the loop
+        waiting = [asyncio.ensure_future(subscriber.drain()) for subscriber in self._subscribers]
+        if waiting:
+            _, late = await asyncio.wait(waiting, timeout=timeout_s)
+            for task in late:
+                task.cancel()
+
+
+_hub: Hub | None = None
+
+
+def the_hub() -> Hub:
+    """This process's hub, made on first use."""
+    global _hub
+    if _hub is None:
+        _hub = Hub()
+    return _hub

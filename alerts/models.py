@@ -1,0 +1,110 @@
+"""What is kept: teams, calls and the alerts about them. Invariants are constraints, times are Unix ms."""
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+from uuid_utils.compat import uuid7
+
+
+class Severity(models.IntegerChoices):
+    """How urgent an alert is, stored by rank so that "at least" is one comparison."""
+
+    INFO = 0, "info"
+    LOW = 1, "low"
+    MEDIUM = 2, "medium"
+    HIGH = 3, "high"
+    CRITICAL = 4, "critical"
+
+
+class AlertType(models.TextChoices):
+    """The kinds of alert that clients know."""
+
+    ANOMALY = "anomaly"
+    CALL_EVENT = "call_event"
+    QUALITY_DEGRADED = "quality_degraded"
+    SENTIMENT_SHIFT = "sentiment_shift"
+    CALL_SUMMARY = "call_summary"
+    CONNECTION = "connection"
+    DISCONNECTION = "disconnection"
+
+
+class Team(models.Model):
+    """People who see the same calls."""
+
+    slug = models.SlugField(max_length=64, unique=True)
+    members = models.ManyToManyField(settings.AUTH_USER_MODEL, blank=True, related_name="teams")
+
+    def __str__(self) -> str:
+        return self.slug
+
+
+class Call(models.Model):
+    """A phone call, or the one hidden row (empty `call_id`) that alerts about no call belong to.
+
+    The row is the lock under which its alerts are decided: `last_seq` and `cooldowns` are written with them.
+    """
+
+    call_id = models.CharField(max_length=256, unique=True)
+    team = models.ForeignKey(Team, null=True, blank=True, on_delete=models.SET_NULL, related_name="calls")
+    protocol = models.CharField(max_length=32, blank=True, default="")
+    channels = models.JSONField(default=list, blank=True)
+    started_at = models.BigIntegerField(help_text="Unix ms")
+    ended_at = models.BigIntegerField(null=True, blank=True, help_text="Unix ms")
+    active = models.BooleanField(default=False)
+    last_seq = models.BigIntegerField(default=0)
+    cooldowns = models.JSONField(default=dict, blank=True)
+
+    class Meta:
+        indexes = [
+            # the page and `calls/?active=true`: the few calls in progress among all that ever were
+            models.Index(fields=["-id"], name="call_active", condition=Q(active=True)),
+        ]
+
+    def __str__(self) -> str:
+        return self.call_id or "(no call)"
+
+
+class Alert(models.Model):
+    """Something somebody should know. Its id is made when it is raised and grows with time (UUID version 7)."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    call = models.ForeignKey(Call, on_delete=models.PROTECT, related_name="alerts")
+    seq = models.BigIntegerField(null=True, blank=True, help_text="place among the call's sent alerts, from 1")
+    type = models.CharField(max_length=32, choices=AlertType.choices)
+    kind = models.CharField(max_length=64, blank=True, default="")
+    severity = models.PositiveSmallIntegerField(choices=Severity.choices)
+    channel = models.CharField(max_length=64, blank=True, default="")
+    timestamp = models.BigIntegerField(help_text="raised, Unix ms")
+    occurred_at = models.BigIntegerField(null=True, blank=True, help_text="wall time of the audio, Unix ms")
+    stored_at = models.BigIntegerField(help_text="Unix ms")
+    ended_at = models.BigIntegerField(null=True, blank=True, help_text="Unix ms")
+    title = models.CharField(max_length=200)
+    message = models.TextField(max_length=4000)
+    data = models.JSONField(default=dict, blank=True)
+    actionable = models.BooleanField(default=False)
+    suppressed = models.BooleanField(default=False)
+    suppressed_count = models.PositiveIntegerField(default=0)
+    repeat_of = models.UUIDField(null=True, blank=True)
+    correlation_id = models.UUIDField()
+    version = models.PositiveIntegerField(default=1)
+    source = models.CharField(max_length=150, blank=True, default="", help_text="who posted it")
+    external_id = models.CharField(max_length=200, null=True, blank=True)
+
+    class Meta:
+        indexes = [
+            # the anchor of a correlation: the first alert of the call in the ten seconds before
+            models.Index(fields=["call", "timestamp"], name="alert_call_timestamp"),
+            # one call's history, newest first
+            models.Index(fields=["call", "-id"], name="alert_call_newest"),
+        ]
+        constraints = [
+            models.UniqueConstraint(fields=["call", "seq"], name="alert_one_per_seq"),
+            models.UniqueConstraint(fields=["source", "external_id"], name="alert_one_per_external_id"),
+            models.CheckConstraint(
+                condition=Q(seq__isnull=True, suppressed=True) | Q(seq__isnull=False, suppressed=False),
+                name="alert_has_seq_unless_suppressed",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.title} ({self.get_severity_display()})"

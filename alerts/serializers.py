@@ -1,0 +1,104 @@
+"""The one shape of an alert, everywhere it is shown, and of what may be posted."""
+
+from typing import Any
+
+from rest_framework import serializers
+
+from alerts.models import Alert, AlertType, Call, Severity
+
+
+def wire(alert: Alert, call_id: str) -> dict[str, Any]:
+    """An alert as clients of the socket get it; absent values are left out."""
+    shape = {
+        "id": str(alert.id),
+        "type": str(alert.type),
+        "severity": Severity(alert.severity).label,
+        "timestamp": alert.timestamp,
+        "callId": call_id or None,
+        "title": alert.title,
+        "message": alert.message,
+        "data": alert.data,
+        "actionable": alert.actionable,
+        "seq": alert.seq,
+        "kind": alert.kind or None,
+        "channel": alert.channel or None,
+        "occurredAt": alert.occurred_at,
+        "suppressedCount": alert.suppressed_count,
+        "suppressed": alert.suppressed,
+        "repeatOf": str(alert.repeat_of) if alert.repeat_of else None,
+        "correlationId": str(alert.correlation_id),
+        "version": alert.version,
+    }
+    return {key: value for key, value in shape.items() if value is not None}
+
+
+class AlertSerializer(serializers.BaseSerializer[Alert]):
+    """An alert as REST shows it: the socket's shape and what became of it since."""
+
+    def to_representation(self, instance: Alert) -> dict[str, Any]:
+        return wire(instance, instance.call.call_id) | {
+            "endedAt": instance.ended_at,
+            "storedAt": instance.stored_at,
+            "externalId": instance.external_id,
+        }
+
+
+class CallSerializer(serializers.BaseSerializer[Call]):
+    """A call as REST shows it."""
+
+    def to_representation(self, instance: Call) -> dict[str, Any]:
+        return {
+            "callId": instance.call_id,
+            "startedAt": instance.started_at,
+            "endedAt": instance.ended_at,
+            "active": instance.active,
+            "team": instance.team.slug if instance.team else None,
+            "protocol": instance.protocol,
+            "channels": instance.channels,
+            "alertCount": instance.last_seq,
+        }
+
+
+def no_controls(value: str) -> None:
+    """Refuses text with control characters, which neither databases nor screens take well."""
+    if any((ord(character) < 32 and character not in "\n\t") or ord(character) == 127 for character in value):
+        raise serializers.ValidationError("Control characters are not allowed.")
+
+
+class _Text(serializers.CharField):
+    """Text as it was sent: neither trimmed nor made from a number."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(trim_whitespace=False, validators=[no_controls], **kwargs)
+
+    def to_internal_value(self, data: Any) -> str:
+        if not isinstance(data, str):
+            raise serializers.ValidationError(f"Expected text, got {type(data).__name__}.")
+        return str(super().to_internal_value(data))
+
+
+class PostedAlertSerializer(serializers.Serializer[dict[str, Any]]):
+    """One alert of another engine, as posted."""
+
+    type = serializers.ChoiceField(choices=AlertType.values)
+    severity = serializers.ChoiceField(choices=[str(severity.label) for severity in Severity])
+    title = _Text(max_length=200)
+    message = _Text(max_length=4000)
+    callId = _Text(max_length=256, required=False)
+    kind = _Text(max_length=64, required=False, default="")
+    channel = _Text(max_length=64, required=False, default="")
+    data = serializers.DictField(required=False, default=dict)  # type: ignore[assignment]  # the contract's name
+    actionable = serializers.BooleanField(required=False, default=False)
+    occurredAt = serializers.IntegerField(required=False, min_value=0, max_value=2**53, default=None, allow_null=True)
+    externalId = _Text(max_length=200, required=False, default=None, allow_null=True)
+
+    def validate_callId(self, value: str) -> str:
+        if any(ord(character) < 32 or ord(character) == 127 for character in value):
+            raise serializers.ValidationError("Control characters are not allowed.")
+        return value
+
+    def to_internal_value(self, data: Any) -> dict[str, Any]:
+        unknown = sorted(set(data) - set(self.fields)) if isinstance(data, dict) else []
+        if unknown:
+            raise serializers.ValidationError({str(name): ["Unknown field."] for name in unknown})
+        return dict(super().to_internal_value(data))

@@ -1,0 +1,281 @@
+"""The only writer of alerts: one transaction per batch decides policy, `seq` and idempotency, then publishes."""
+
+import contextlib
+import logging
+import queue
+import threading
+import time
+from collections import deque
+from collections.abc import Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+import orjson
+from django.conf import settings
+from django.db import InterfaceError, OperationalError, connection, connections, transaction
+from django.db.models import Q
+from uuid_utils.compat import uuid7
+
+from alerts import policy, publish
+from alerts.models import Alert, Call
+from alerts.serializers import wire
+
+logger = logging.getLogger(__name__)
+CORRELATION_WINDOW_MS = 10_000
+MAX_WAITING = 10_000  # jobs; full means the caller waits
+MAX_BATCH = 1_000  # reports a transaction, so that one long one never keeps the others waiting
+RETRY_S = (0.05, 0.2, 1.0)  # the last is repeated
+
+
+def now_ms() -> int:
+    """Wall time, Unix ms."""
+    return time.time_ns() // 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Something to be raised as an alert. Its id and time are made here, before anything can go wrong."""
+
+    type: str
+    severity: int
+    title: str
+    message: str
+    call_id: str = ""
+    kind: str = ""
+    channel: str = ""
+    data: dict[str, Any] = field(default_factory=dict)
+    actionable: bool = False
+    occurred_at: int | None = None
+    repeat_of: UUID | None = None
+    source: str = ""
+    external_id: str | None = None
+    id: UUID = field(default_factory=uuid7)
+    timestamp: int = field(default_factory=now_ms)
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """The end of what was reported under `ids`: wall time in Unix ms, and its final duration."""
+
+    ids: tuple[UUID, ...]
+    ended_at: int
+    duration_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What became of a report; a report repeated under one external id gets the first one's."""
+
+    id: UUID
+    seq: int | None
+    suppressed: bool
+    external_id: str | None
+
+
+@dataclass(slots=True)
+class _Job:
+    reports: Sequence[Report]
+    ends: Sequence[End]
+    done: Future[list[Stored]]
+
+
+class Writer:
+    """A thread with a queue before it. Idle it commits at once; under load it takes all that waits as one batch."""
+
+    def __init__(self) -> None:
+        self._inbox: queue.Queue[_Job | None] = queue.Queue(MAX_WAITING)
+        self._ahead: deque[_Job | None] = deque()  # taken from the inbox but too much for the batch
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="alert-writer", daemon=True)
+        self._thread.start()
+
+    def submit(self, reports: Sequence[Report], ends: Sequence[End] = ()) -> Future[list[Stored]]:
+        """Queue writes, from any thread; waits while the queue is full. The future holds one `Stored` a report."""
+        job = _Job(reports, ends, Future())
+        if self._closing.is_set():
+            raise RuntimeError("the alert writer has been closed")
+        self._inbox.put(job)
+        return job.done
+
+    def close(self) -> None:
+        """Writes what was queued, then ends the thread."""
+        self._closing.set()
+        self._inbox.put(None)
+        self._thread.join()
+
+    def _run(self) -> None:
+        while batch := self._next_batch():
+            self._commit(batch)
+        connections.close_all()
+
+    def _next_batch(self) -> list[_Job]:
+        """All that waits, up to `MAX_BATCH` reports; empty when the writer is to end."""
+        batch: list[_Job] = []
+        room = MAX_BATCH
+        while True:
+            try:
+                job = self._ahead.popleft() if self._ahead else self._inbox.get(block=not batch)
+            except queue.Empty:
+                return batch
+            if batch and (job is None or len(job.reports) > room):
+                self._ahead.append(job)
+                return batch
+            if job is None:
+                return []
+            batch.append(job)
+            room -= len(job.reports)
+
+    def _commit(self, jobs: list[_Job]) -> None:
+        try:
+            stored, published = _store_patiently(jobs)
+        except Exception as error:
+            if len(jobs) > 1:  # one of them cannot be stored: the others must not fail with it
+                for job in jobs:
+                    self._commit([job])
+            else:
+                logger.exception("alerts could not be stored")
+                jobs[0].done.set_exception(error)
+            return
+        publish.publish(published)
+        for job, results in zip(jobs, stored, strict=True):
+            job.done.set_result(results)
+
+
+def _store_patiently(jobs: list[_Job]) -> tuple[list[list[Stored]], list[publish.Published]]:
+    """Stores, and while the database is away keeps trying: nothing accepted is given up."""
+    attempt = 0
+    while True:
+        try:
+            with transaction.atomic():
+                return _store(jobs)
+        except (OperationalError, InterfaceError):
+            if attempt == 0:
+                logger.exception("the database is away; alerts wait for it")
+            with contextlib.suppress(Exception):
+                connection.close()
+            time.sleep(RETRY_S[min(attempt, len(RETRY_S) - 1)])
+            attempt += 1
+
+
+def _store(jobs: list[_Job]) -> tuple[list[list[Stored]], list[publish.Published]]:
+    reports = [report for job in jobs for report in job.reports]
+    known = _already_stored(reports)
+    calls = _locked_calls({report.call_id for report in reports})
+    fresh: list[Alert] = []
+    for report in reports:
+        if _identity(report) not in known:
+            alert = _decided(report, calls[report.call_id], fresh)
+            fresh.append(alert)
+            known[_identity(report)] = alert
+    Alert.objects.bulk_create(fresh)
+    Call.objects.bulk_update(calls.values(), ["last_seq", "cooldowns"])
+    for end in (end for job in jobs for end in job.ends):
+        _end(end)
+    stored = [[_stored(known[_identity(report)]) for report in job.reports] for job in jobs]
+    return stored, [_published(alert) for alert in fresh if not alert.suppressed]
+
+
+def _identity(report: Report) -> tuple[str, str]:
+    """What makes two reports the same one: the poster's id for it if there is one, else our own."""
+    return (report.source, report.external_id) if report.external_id else ("", str(report.id))
+
+
+def _already_stored(reports: Sequence[Report]) -> dict[tuple[str, str], Alert]:
+    """The alerts that these reports have become before: on a first try that broke off, or posted before."""
+    if not reports:
+        return {}
+    same = Q(id__in=[report.id for report in reports])
+    for source in {report.source for report in reports if report.external_id}:
+        external_ids = [report.external_id for report in reports if report.source == source and report.external_id]
+        same |= Q(source=source, external_id__in=external_ids)
+    return {
+        ((alert.source, alert.external_id) if alert.external_id else ("", str(alert.id))): alert
+        for alert in Alert.objects.filter(same)
+    }
+
+
+def _locked_calls(call_ids: set[str]) -> dict[str, Call]:
+    """The calls' rows, made where missing, locked in the order of their keys so that no two batches wait in a ring."""
+    known = set(Call.objects.filter(call_id__in=call_ids).values_list("call_id", flat=True))
+    Call.objects.bulk_create(
+        [Call(call_id=call_id, started_at=now_ms()) for call_id in sorted(call_ids - known)], ignore_conflicts=True
+    )
+    locked = Call.objects.select_for_update().filter(call_id__in=call_ids).order_by("pk")
+    return {call.call_id: call for call in locked}
+
+
+def _decided(report: Report, call: Call, batch: Sequence[Alert]) -> Alert:
+    """The alert that a report becomes; the call's row gets the state after it."""
+    decision, cooldowns = policy.decide(
+        str(report.id),
+        report.type,
+        report.kind,
+        report.channel,
+        report.severity,
+        policy.load(call.cooldowns),
+        report.timestamp,
+        settings.ALERT_COOLDOWN_MS,
+    )
+    call.cooldowns = policy.dump(cooldowns)
+    if not decision.suppressed:
+        call.last_seq += 1
+    return Alert(
+        id=report.id,
+        call=call,
+        seq=None if decision.suppressed else call.last_seq,
+        type=report.type,
+        kind=report.kind,
+        severity=report.severity,
+        channel=report.channel,
+        timestamp=report.timestamp,
+        occurred_at=report.occurred_at,
+        stored_at=now_ms(),
+        title=report.title,
+        message=report.message,
+        data=report.data,
+        actionable=report.actionable,
+        suppressed=decision.suppressed,
+        suppressed_count=decision.suppressed_count,
+        repeat_of=decision.repeat_of or report.repeat_of,
+        correlation_id=_correlation(report, call, batch),
+        source=report.source,
+        external_id=report.external_id,
+    )
+
+
+def _correlation(report: Report, call: Call, batch: Sequence[Alert]) -> UUID:
+    """The earliest alert sent about the call within the 10 s before, else the report itself."""
+    if not settings.ALERT_CALL_CORRELATION or not call.call_id:
+        return report.id
+    window = (report.timestamp - CORRELATION_WINDOW_MS, report.timestamp)
+    before = Alert.objects.filter(call=call, timestamp__range=window, suppressed=False)
+    first = before.order_by("timestamp", "seq").values_list("timestamp", "id").first()
+    candidates = [first] if first else []
+    candidates += [
+        (alert.timestamp, alert.id)
+        for alert in batch
+        if alert.call_id == call.pk and not alert.suppressed and window[0] <= alert.timestamp <= window[1]
+    ][:1]
+    return min(candidates, default=(0, report.id), key=lambda candidate: candidate[0])[1]
+
+
+def _end(end: End) -> None:
+    """Writes the end of alerts that have none yet."""
+    for alert in Alert.objects.select_for_update().filter(id__in=end.ids, ended_at__isnull=True):
+        alert.ended_at = end.ended_at
+        alert.version += 1
+        if isinstance(alert.data.get("event"), dict):
+            alert.data["event"]["duration"] = end.duration_ms
+        alert.save(update_fields=["ended_at", "version", "data"])
+
+
+def _stored(alert: Alert) -> Stored:
+    return Stored(alert.id, alert.seq, alert.suppressed, alert.external_id)
+
+
+def _published(alert: Alert) -> publish.Published:
+    assert alert.seq is not None, "only suppressed alerts have no seq"
+    body = orjson.dumps(wire(alert, alert.call.call_id)).decode()
+    return publish.Published(alert.call.call_id, alert.call.team_id, alert.seq, alert.type, body)

@@ -1,0 +1,264 @@
+"""The binding: the only module that knows both what hears (`analysis`) and what alerts (`alerts`).
+
+Streams of calls come from the media sockets, their audio is heard by one bank in a thread of its own, and what it
+finds is reported as alerts. The event loop only appends to an inbox; the thread empties it ten times a second.
+"""
+
+import asyncio
+import logging
+import statistics
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Any, TypeVar
+from uuid import UUID
+
+from analysis.bank import Heard
+from channels.db import database_sync_to_async
+
+from alerts import dispatch, wording
+from alerts.dispatch import Report, Stored
+from alerts.writer import now_ms
+from analysis import CallBank, Finding
+from analysis.findings import State
+from analysis.ingest.events import Audio, Gap, Start
+from analysis.media import Refused
+
+logger = logging.getLogger(__name__)
+Answer = TypeVar("Answer")
+TICK_S = 0.1
+HIGH_WATER_BYTES = 256 * 1024  # per stream; full means its socket is not read until the bank has caught up
+LAGS_KEPT = 600  # ticks, about the last minute of a call
+
+
+class HeardStream:
+    """One stream of a call: written by the event loop, taken by the bank's thread."""
+
+    def __init__(self, hearing: "Hearing", start: Start) -> None:
+        self.start = start
+        self.began_ms = now_ms()
+        self.lost_samples = 0
+        self.lags_ms: deque[float] = deque(maxlen=LAGS_KEPT)
+        self.worst_lag_ms = 0.0
+        self._arrived: float | None = None  # when the audio that waits longest came, monotonic s
+        self._taken_bytes = 0  # counted by the bank's thread
+        self._written_bytes = 0  # counted by the event loop
+        self._hearing = hearing
+        self._loop = asyncio.get_running_loop()
+        self._room = asyncio.Event()
+        self._reported: dict[str, list[UUID]] = {}  # open findings and the alerts they raised; the bank's thread only
+        self._last_write: Future[list[Stored]] | None = None
+
+    def write(self, event: Audio | Gap) -> bool:
+        """Takes a piece of the call; False: the bank is behind, wait with `drain` before reading on."""
+        if self._arrived is None:
+            self._arrived = time.monotonic()
+        if isinstance(event, Audio):
+            self._written_bytes += len(event.data)
+        self._hearing.put(self._into, event)
+        return self._waiting_bytes < HIGH_WATER_BYTES
+
+    @property
+    def _waiting_bytes(self) -> int:
+        return self._written_bytes - self._taken_bytes
+
+    async def drain(self) -> None:
+        """Waits until the bank has taken what waits."""
+        while self._waiting_bytes >= HIGH_WATER_BYTES:
+            self._room.clear()
+            await self._room.wait()
+
+    def _into(self, bank: CallBank, event: Any) -> None:
+        if isinstance(event, Audio):
+            bank.push(self.start.call_id, event.data, event.channel)
+            self._taken_bytes += len(event.data)
+        else:
+            bank.gap(self.start.call_id, event.samples, event.channel)
+            self.lost_samples += event.samples if event.why == "lost" else 0
+
+    def take_arrival(self) -> float | None:
+        """When the audio that has waited longest came, monotonic s; from here on a new wait counts."""
+        arrived, self._arrived = self._arrived, None
+        return arrived
+
+    def caught_up(self, lag_ms: float) -> None:
+        """The bank has heard what waited, `lag_ms` after it came; the socket may go on."""
+        self.lags_ms.append(lag_ms)
+        self.worst_lag_ms = max(self.worst_lag_ms, lag_ms)
+        self._loop.call_soon_threadsafe(self._room.set)
+
+    def report(self, finding: Finding) -> None:
+        """Turns one step of a finding into an alert, or into the end of those it raised."""
+        event = finding.event
+        if finding.state is State.CLOSED:
+            ids = self._reported.pop(finding.key)
+            ended_at = self.began_ms + event.timestamp + event.duration
+            self._last_write = dispatch.end(ids, ended_at, event.duration)
+            return
+        raised = self._reported.setdefault(finding.key, [])
+        record = {name: value for name, value in event.record().items() if name != "record"}
+        report = self._worded(
+            wording.for_event(record),
+            channel=event.channel,
+            occurred_at=self.began_ms + event.timestamp,
+            repeat_of=raised[0] if raised else None,
+        )
+        raised.append(report.id)
+        self._last_write = dispatch.report(report)
+
+    def report_stream(self, kind: str, reason: str) -> None:
+        """Tells that the stream `started` or `ended`."""
+        words = wording.for_stream(kind, self.start.protocol, reason)
+        self._last_write = dispatch.report(self._worded(words, occurred_at=now_ms()))
+
+    def _worded(self, words: wording.Wording, **more: Any) -> Report:
+        return Report(
+            type=words.type,
+            severity=words.severity,
+            title=words.title,
+            message=words.message,
+            call_id=self.start.call_id,
+            kind=words.kind,
+            data=words.data,
+            actionable=words.actionable,
+            **more,
+        )
+
+    def hear_the_rest(self, bank: CallBank) -> Heard:
+        """Closes the call in the bank and reports what that brings; tells what was heard in all."""
+        heard = bank.heard(self.start.call_id)
+        for finding in bank.close(self.start.call_id):
+            self.report(finding)
+        return heard
+
+    async def stored(self) -> None:
+        """Waits until all that was reported is committed."""
+        if self._last_write is not None:
+            await asyncio.wrap_future(self._last_write)
+
+    async def close(self, reason: str) -> None:
+        """The end of the stream: what is left is heard, open findings end, the call's row is closed."""
+        await self._hearing.end(self, reason)
+
+
+class Hearing:
+    """The calls that this process hears, and the thread that hears them."""
+
+    def __init__(self) -> None:
+        self._bank = CallBank()
+        self._streams: dict[str, HeardStream] = {}
+        self._inbox: deque[tuple[Callable[[CallBank, Any], None], Any]] = deque()  # bounded by HIGH_WATER_BYTES
+        self._wake = threading.Event()
+        self._cleaning: set[asyncio.Task[None]] = set()
+        self._thread: threading.Thread | None = None
+
+    def put(self, job: Callable[[CallBank, Any], None], given: Any) -> None:
+        """Queue work for the bank's thread: `job(bank, given)`."""
+        self._inbox.append((job, given))
+
+    async def open(self, start: Start) -> HeardStream:
+        """Begin to hear a stream of a call.
+
+        Raises:
+            Refused: 1008 if the call is being heard already, 1003 if it cannot be heard at its rate.
+        """
+        await self._begin()
+        if start.call_id in self._streams:
+            raise Refused(1008, f"call {start.call_id[:80]!r} is being heard already")
+        stream = self._streams[start.call_id] = HeardStream(self, start)
+        try:
+            await self._ask(lambda bank: bank.open(start.call_id, start.sample_rate, start.channels, start.encoding))
+            await database_sync_to_async(dispatch.open_call)(start.call_id, start.protocol, start.channels)
+        except ValueError as error:
+            del self._streams[start.call_id]
+            raise Refused(1003, str(error)) from error
+        except BaseException:  # the socket went meanwhile: what was begun is ended
+            task = asyncio.create_task(self.end(stream, "close"))
+            self._cleaning.add(task)
+            task.add_done_callback(self._cleaning.discard)
+            raise
+        stream.report_stream("started", "")
+        return stream
+
+    async def _begin(self) -> None:
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._hear, name="call-bank", daemon=True)
+            self._thread.start()
+            left = await database_sync_to_async(dispatch.close_calls_left_open)()
+            if left:
+                logger.warning("%d calls were in progress when an earlier server stopped; they are closed", left)
+
+    async def end(self, stream: HeardStream, reason: str) -> None:
+        """Hear what is left of a stream, report its findings and close its row."""
+        call_id = stream.start.call_id
+        heard = await self._ask(stream.hear_the_rest)
+        stream.report_stream("ended", reason)
+        await stream.stored()
+        await database_sync_to_async(dispatch.close_call)(call_id)
+        self._streams.pop(call_id, None)
+        self._log_end(stream, heard, reason)
+
+    def _log_end(self, stream: HeardStream, heard: Heard, reason: str) -> None:
+        lags = stream.lags_ms or [0.0]
+        logger.info(
+            "call %s ended (%s): heard %d ms, lost %d ms, lag median %.0f ms, worst %.0f ms",
+            stream.start.call_id,
+            reason,
+            heard.audio_ms,
+            stream.lost_samples * 1000 // stream.start.sample_rate,
+            statistics.median(lags),
+            stream.worst_lag_ms,
+        )
+
+    async def _ask(self, question: Callable[[CallBank], Answer]) -> Answer:
+        """Have the bank's thread do something now, after all that was put before."""
+        answer: Future[Answer] = Future()
+        self.put(_answer, (question, answer))
+        self._wake.set()
+        return await asyncio.wrap_future(answer)
+
+    def _hear(self) -> None:
+        """The bank's thread: take what waits, hear it, report. Fixed deadlines, so that ticks do not drift."""
+        deadline = time.monotonic()
+        while True:
+            deadline = max(deadline + TICK_S, time.monotonic())
+            self._wake.wait(max(0.0, deadline - time.monotonic()))
+            self._wake.clear()
+            try:
+                self._tick()
+            except Exception:
+                logger.exception("the bank could not hear what it was given")
+
+    def _tick(self) -> None:
+        streams = dict(self._streams)
+        arrivals = {stream: stream.take_arrival() for stream in streams.values()}
+        for _ in range(len(self._inbox)):
+            job, given = self._inbox.popleft()
+            job(self._bank, given)
+        for call_id, finding in self._bank.tick():
+            streams[call_id].report(finding)
+        now = time.monotonic()
+        for stream, arrived in arrivals.items():
+            if arrived is not None:
+                stream.caught_up((now - arrived) * 1000)
+
+
+def _answer(bank: CallBank, asked: tuple[Callable[[CallBank], Answer], "Future[Answer]"]) -> None:
+    question, answer = asked
+    try:
+        answer.set_result(question(bank))
+    except Exception as error:
+        answer.set_exception(error)
+
+
+_hearing: Hearing | None = None
+
+
+def the_hearing() -> Hearing:
+    """What this process hears with, made on first use."""
+    global _hearing
+    if _hearing is None:
+        _hearing = Hearing()
+    return _hearing

@@ -1,0 +1,100 @@
+"""uvicorn, wrapped so that it drains: at SIGTERM calls are heard to their end and subscribers told, then it stops."""
+
+import asyncio
+import contextlib
+import logging
+import signal
+import socket
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from typing import Any
+
+import uvicorn
+
+from alerts import dispatch
+from alerts.consumers import say_goodbye
+from alerts.hub import the_hub
+from alertsite.routing import media
+
+logger = logging.getLogger(__name__)
+MEDIA_WITHIN_S = 10.0
+DELIVERED_WITHIN_S = 5.0
+LARGEST_MESSAGE_BYTES = 16 * 1024 * 1024  # uvicorn's own bound; sockets have tighter ones of theirs
+Background = Callable[[], Coroutine[Any, Any, None]]
+
+
+class DrainingServer(uvicorn.Server):
+    """A uvicorn server whose shutdown is the drain, and whose signals end it with exit code 0."""
+
+    def __init__(self, config: uvicorn.Config, background: Background | None = None) -> None:
+        super().__init__(config)
+        self._background = background
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """uvicorn raises a signal again after its shutdown; a drained server has done what it asked."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self.handle_exit, number, None)
+        try:
+            yield
+        finally:
+            for number in (signal.SIGINT, signal.SIGTERM):
+                loop.remove_signal_handler(number)
+
+    async def main_loop(self) -> None:
+        """Serves until told to stop, with the background work beside it."""
+        async with _beside(self._background):
+            await super().main_loop()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """No new connections; calls, alerts, subscribers, in the order of an alert's way; then uvicorn's own."""
+        for server in self.servers:
+            server.close()
+        await drain()
+        await super().shutdown(sockets)
+
+
+@contextlib.asynccontextmanager
+async def _beside(background: Background | None) -> AsyncIterator[None]:
+    task = asyncio.create_task(background()) if background else None
+    try:
+        yield
+    finally:
+        if task is not None:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+
+
+async def drain() -> None:
+    """What has come in goes out: open findings end and are stored, then subscribers get them and the goodbye."""
+    the_hub().draining = True
+    try:
+        async with asyncio.timeout(MEDIA_WITHIN_S):
+            await media().shutdown()
+    except TimeoutError:
+        logger.error("some calls could not be closed within %.0f s", MEDIA_WITHIN_S)
+    await asyncio.to_thread(dispatch.close)
+    await say_goodbye(DELIVERED_WITHIN_S)
+
+
+def serve(host: str, port: int, background: Background | None = None) -> None:
+    """Serves until SIGINT or SIGTERM.
+
+    Raises:
+        OSError: the address cannot be listened on.
+    """
+    config = uvicorn.Config(
+        "alertsite.asgi:application",
+        loop="uvloop",
+        ws="websockets-sansio",
+        ws_per_message_deflate=False,
+        ws_max_size=LARGEST_MESSAGE_BYTES,
+        lifespan="off",
+        log_level="warning",
+        timeout_graceful_shutdown=5,
+        proxy_headers=True,
+    )
+    listener = socket.create_server((host, port), backlog=2048, reuse_port=False)
+    with contextlib.closing(listener):
+        DrainingServer(config, background).run(sockets=[listener])
