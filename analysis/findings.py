@@ -25,7 +25,7 @@ class CallEvent:
         channel: a name of the stream, `all`, or `mixed` for mono.
         timestamp: where it began, ms.
         duration: how long it has lasted so far, ms; final in a closed finding.
-        severity: `low`, `medium` or `high`.
+        severity: `low`, `medium`, `high` or `critical`.
         detected_at: end of the last 20 ms frame that the decision to open needed, look-ahead included, ms.
         metadata: what else is known, by the names of the JSON record (`by`, `level`, `gainDb`, `kind`).
     """

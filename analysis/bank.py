@@ -1,0 +1,317 @@
+"""The engine's front: many calls heard together (`CallBank`), or one (`CallAnalyzer`)."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analysis.audio import Encoding, decode, to_int16
+from analysis.features import FRAME_MS, FRAMES_PER_S, Features, measure
+from analysis.findings import Finding
+from analysis.framing import Track
+from analysis.listener import Listener, Thresholds
+from analysis.resampling import check_rate
+from analysis.rows import CHANNELS, Bools, Ints
+
+Audio = bytes | NDArray[np.int16] | NDArray[np.float32] | NDArray[np.float64]
+
+MAX_SKEW_MS = 1000
+"""How far one channel may be ahead of the other before the other's audio is given up."""
+
+_MAX_SKEW_FRAMES = MAX_SKEW_MS // FRAME_MS
+_FRAMES_A_PASS = FRAMES_PER_S  # bounds what one pass keeps in memory when much audio waits
+_RESERVED = ("all",)
+
+
+@dataclass(frozen=True, slots=True)
+class CallStats:
+    """How much of a call was heard.
+
+    Attributes:
+        heard_ms: media time judged so far, missing audio included.
+        talk_ms: by channel name, time in talkspurts.
+        missing_ms: by channel name, media time for which no audio came.
+        late_ms: by channel name, audio that came after it had been given up, and was dropped.
+    """
+
+    heard_ms: int
+    talk_ms: Mapping[str, int]
+    missing_ms: Mapping[str, int]
+    late_ms: Mapping[str, int]
+
+
+class _Call:
+    """A call's place in the bank and its audio that is not heard yet."""
+
+    def __init__(self, row: int, sample_rate: int, names: tuple[str, ...], encoding: Encoding) -> None:
+        self.row, self.names, self.encoding = row, names, encoding
+        self.tracks = [Track(encoding, sample_rate) for _ in names]
+        self.heard_frames = 0
+        self._odd = b""  # an incomplete sample of interleaved channels
+
+    def push_interleaved(self, data: bytes) -> None:
+        """Append bytes of all channels, sample by sample."""
+        if len(self.tracks) == 1:
+            self.tracks[0].push(data)
+            return
+        width = self.encoding.sample_width
+        data = self._odd + data
+        whole = len(data) // (width * CHANNELS) * width * CHANNELS
+        data, self._odd = data[:whole], data[whole:]
+        pairs = np.frombuffer(data, dtype=f"V{width}").reshape(-1, CHANNELS)
+        for channel, track in enumerate(self.tracks):
+            track.push(pairs[:, channel].tobytes())
+
+    def gap(self, samples: int, channel: int | None) -> None:
+        """Append time without audio."""
+        self._odd = b""
+        for track in self.tracks if channel is None else [self.tracks[channel]]:
+            track.gap(samples)
+
+    def settle(self, limit: int) -> int:
+        """How many frames to hear next; what lags too far behind is given up."""
+        known = [track.frames for track in self.tracks]
+        until = min(max(min(known), max(known) - _MAX_SKEW_FRAMES), self.heard_frames + limit)
+        self._lose_until(until)
+        return until - self.heard_frames
+
+    def finish(self) -> None:
+        """No more audio comes: the shorter channel lacks the rest."""
+        for track in self.tracks:
+            track.finish()
+        self._lose_until(max(track.frames for track in self.tracks))
+
+    def _lose_until(self, frame: int) -> None:
+        for track in self.tracks:
+            if track.frames < frame:
+                track.lose(frame)
+
+
+class CallBank:
+    """Hears many calls in lock-step, in constant memory a call however long it is.
+
+    `push` and `gap` only append; `tick` hears everything that is complete. What is found does not depend
+    on how audio was cut, how often `tick` is called or which other calls the bank has, as long as the
+    channels of a call are within 1 s of each other at every tick; a channel that lags further is heard
+    as missing, and its late audio is dropped.
+
+    Not thread-safe: one thread owns a bank. Errors are `ValueError`s that name the value; the bank and
+    its other calls are unharmed.
+    """
+
+    def __init__(self, thresholds: Thresholds | None = None) -> None:
+        self._listener = Listener(thresholds or Thresholds())
+        self._calls: dict[str, _Call] = {}
+        self._ids: dict[int, str] = {}
+        self._capacity = 1
+        self._free = [0]
+        self._last_closed: tuple[str, CallStats] | None = None
+        self._listener.resize(self._capacity)
+
+    def __len__(self) -> int:
+        return len(self._calls)
+
+    def __contains__(self, call_id: str) -> bool:
+        return call_id in self._calls
+
+    def open(
+        self,
+        call_id: str,
+        sample_rate: int = 8000,
+        channels: Iterable[str] = ("caller", "agent"),
+        encoding: Encoding = Encoding.LINEAR16,
+    ) -> None:
+        """Begin a call with one or two named channels.
+
+        Rates are 8000 to 96000 Hz in steps of 25 Hz; 8000 and 16000 are heard as they are, others are
+        resampled to 8000 (below 16000) or 16000.
+        """
+        names = tuple(channels)
+        if call_id in self._calls:
+            raise ValueError(f"call {call_id!r} is open already")
+        check_rate(sample_rate)
+        if not 1 <= len(names) <= CHANNELS or len(set(names)) < len(names):
+            raise ValueError(f"channels {names!r}: one or two different names are needed")
+        if any(not name or name in _RESERVED for name in names):
+            raise ValueError(f"channels {names!r}: a name is empty or reserved ({', '.join(_RESERVED)})")
+        call = _Call(self._seat(), sample_rate, names, Encoding(encoding))
+        self._listener.begin(call.row, names)
+        self._calls[call_id] = call
+        self._ids[call.row] = call_id
+
+    def push(self, call_id: str, samples: Audio, channel: int | None = None) -> None:
+        """Append audio of a call: all channels, or the one with index `channel`.
+
+        Bytes are in the call's encoding, channels interleaved; an incomplete sample waits for its rest.
+        Arrays are int16, or floats in -1..1, of shape (n,) for one channel or (n, channels); they are
+        for calls in linear16.
+        """
+        call = self._call(call_id)
+        self._check_channel(call, channel)
+        data = samples if isinstance(samples, bytes) else _to_bytes(call, samples, channel)
+        if channel is None:
+            call.push_interleaved(data)
+        else:
+            call.tracks[channel].push(data)
+
+    def gap(self, call_id: str, samples: int, channel: int | None = None) -> None:
+        """Append media time without audio: `samples` of the call's rate, on all channels or one."""
+        call = self._call(call_id)
+        self._check_channel(call, channel)
+        if samples < 0:
+            raise ValueError(f"a gap of {samples} samples")
+        call.gap(samples, channel)
+
+    def tick(self) -> list[tuple[str, Finding]]:
+        """Hear every complete frame of all calls; what was found, in the order of each call's time."""
+        return self._hear(self._calls.values())
+
+    def close(self, call_id: str) -> list[Finding]:
+        """End a call: hear what is left of it, close each of its open events once, free its place."""
+        call = self._call(call_id)
+        call.finish()
+        found = [finding for _, finding in self._hear([call])]
+        found += [finding for _, finding in self._listener.finish(call.row)]
+        self._last_closed = (call_id, self._stats(call))
+        del self._calls[call_id], self._ids[call.row]
+        self._free.append(call.row)
+        return found
+
+    def stats(self, call_id: str) -> CallStats:
+        """How much of a call was heard, of an open one or the one closed last."""
+        if call_id not in self._calls and self._last_closed and self._last_closed[0] == call_id:
+            return self._last_closed[1]
+        return self._stats(self._call(call_id))
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of state kept for all calls, audio that waits for the next tick not counted."""
+        return self._listener.nbytes
+
+    def _call(self, call_id: str) -> _Call:
+        try:
+            return self._calls[call_id]
+        except KeyError:
+            raise ValueError(f"call {call_id!r} is not open") from None
+
+    def _check_channel(self, call: _Call, channel: int | None) -> None:
+        if channel is not None and not 0 <= channel < len(call.tracks):
+            raise ValueError(f"channel {channel}: the call has {len(call.tracks)}")
+
+    def _seat(self) -> int:
+        if not self._free:
+            self._free = list(range(2 * self._capacity - 1, self._capacity - 1, -1))
+            self._capacity *= 2
+            self._listener.resize(self._capacity)
+        return self._free.pop()
+
+    def _stats(self, call: _Call) -> CallStats:
+        def by_name(amounts: Iterable[int], per_s: int) -> dict[str, int]:
+            return {name: amount * 1000 // per_s for name, amount in zip(call.names, amounts, strict=True)}
+
+        rate = call.tracks[0].sample_rate
+        return CallStats(
+            heard_ms=call.heard_frames * FRAME_MS,
+            talk_ms=by_name(self._listener.talk_frames(call.row), FRAMES_PER_S),
+            missing_ms=by_name((track.missing for track in call.tracks), rate),
+            late_ms=by_name((track.late for track in call.tracks), rate),
+        )
+
+    def _hear(self, calls: Iterable[_Call]) -> list[tuple[str, Finding]]:
+        """Hear all complete frames of these calls, at most one second of each at a time."""
+        found: list[tuple[str, Finding]] = []
+        waiting = list(calls)
+        while waiting := [call for call in waiting if call.settle(_FRAMES_A_PASS) > 0]:
+            for row, finding in self._hear_pass(waiting):
+                found.append((self._ids[row], finding))
+        return found
+
+    def _hear_pass(self, calls: list[_Call]) -> list[tuple[int, Finding]]:
+        lengths = np.zeros(self._capacity, dtype=np.int64)
+        for call in calls:
+            lengths[call.row] = call.settle(_FRAMES_A_PASS)
+        batch = _Batch(int(lengths.max()), self._capacity)
+        for call in calls:
+            count = int(lengths[call.row])
+            for channel, track in enumerate(call.tracks):
+                batch.add(call.row, channel, track, count)
+            call.heard_frames += count
+        frames, heard = batch.measure()
+        return self._listener.hear(frames, heard, lengths)
+
+
+class CallAnalyzer:
+    """Hears one call: a bank of one."""
+
+    _ID = "call"
+
+    def __init__(self, sample_rate: int = 8000, channels: Iterable[str] = ("caller", "agent")) -> None:
+        self._bank = CallBank()
+        self._bank.open(self._ID, sample_rate, channels)
+
+    def push(self, samples: Audio) -> list[Finding]:
+        """Hear the next samples, int16 or float (n, channels), any n: what was found in them."""
+        self._bank.push(self._ID, samples)
+        return [finding for _, finding in self._bank.tick()]
+
+    def finish(self) -> list[Finding]:
+        """End the call: what was found in its last samples, and the end of everything still open."""
+        return self._bank.close(self._ID)
+
+    @property
+    def stats(self) -> CallStats:
+        """How much of the call was heard so far."""
+        return self._bank.stats(self._ID)
+
+
+class _Batch:
+    """Frames of many calls on their way to be measured, those of one encoding and rate together."""
+
+    def __init__(self, steps: int, rows: int) -> None:
+        self._shape = (steps, rows, CHANNELS)
+        self._heard = np.zeros(self._shape, dtype=np.bool_)
+        self._groups: dict[tuple[Encoding, int], list[tuple[bytes, int, int]]] = defaultdict(list)
+
+    def add(self, row: int, channel: int, track: Track, frames: int) -> None:
+        """Take the next frames of a track."""
+        data, self._heard[:frames, row, channel] = track.take(frames)
+        place = row * CHANNELS + channel
+        self._groups[track.frame_encoding, track.frame_rate].append((data, place, frames))
+
+    def measure(self) -> tuple[Features, Bools]:
+        """Features of all frames and which of them were heard, (steps, rows, channels)."""
+        fields: dict[str, NDArray[Any]] = {}
+        for (encoding, rate), group in self._groups.items():
+            samples = decode(b"".join([data for data, _, _ in group]), encoding)
+            measured = measure(samples.reshape(-1, rate // FRAMES_PER_S), rate)
+            places = _places(group, self._shape[1] * CHANNELS)
+            for name in Features.__slots__:
+                value = getattr(measured, name)
+                field = fields.setdefault(name, np.zeros(self._shape, dtype=value.dtype))
+                field.reshape(-1)[places] = value
+        return Features(**fields), self._heard
+
+
+def _places(group: list[tuple[bytes, int, int]], stride: int) -> Ints:
+    """Where each frame of a group belongs in an array (steps, rows, channels) laid flat."""
+    place = np.array([place for _, place, _ in group])
+    length = np.array([frames for _, _, frames in group])
+    first = np.repeat(np.cumsum(length) - length, length)
+    steps = np.arange(length.sum()) - first
+    places: Ints = np.repeat(place, length) + steps * stride
+    return places
+
+
+def _to_bytes(call: _Call, samples: Any, channel: int | None) -> bytes:
+    if not isinstance(samples, np.ndarray):
+        raise ValueError(f"audio is a {type(samples).__name__}: bytes and arrays are heard")
+    if call.encoding is not Encoding.LINEAR16:
+        raise ValueError(f"an array of {samples.dtype} for a call in {call.encoding}: push its bytes")
+    wanted = len(call.tracks) if channel is None else 1
+    width = 1 if samples.ndim == 1 else samples.shape[-1]
+    if samples.ndim not in (1, 2) or width != wanted:
+        raise ValueError(f"samples of shape {samples.shape}: (n, {wanted}) is needed")
+    return to_int16(samples).astype("<i2").tobytes()

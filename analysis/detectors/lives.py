@@ -1,0 +1,105 @@
+"""The life of events: opened, raised and closed, each once, and handed in as findings."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from analysis.features import FRAME_MS
+from analysis.findings import CallEvent, Finding, State
+from analysis.moment import Moment
+from analysis.rows import Bools, Floats, Ints, Rows, counts, flags
+
+SEVERITIES = ("low", "medium", "high", "critical")
+LOW, MEDIUM, HIGH = 0, 1, 2
+
+
+class Desk:
+    """Where findings are handed in: knows the names of each row's channels, keeps what was found.
+
+    `found` is emptied by its reader after every tick; it holds no more than one tick finds.
+    """
+
+    def __init__(self, look_ahead_frames: int) -> None:
+        self.look_ahead_frames = look_ahead_frames
+        self.names: dict[int, tuple[str, ...]] = {}
+        self.found: list[tuple[int, Finding]] = []
+
+    def hand_in(self, row: int, state: State, event: CallEvent) -> None:
+        """Take a finding about a row."""
+        kind = event.metadata.get("kind", "")
+        key = ":".join(filter(None, (event.type, kind, event.channel, str(event.timestamp))))
+        self.found.append((row, Finding(key, state, event)))
+
+    def shared_name(self, row: int) -> str:
+        """The channel of an event about the whole call."""
+        names = self.names[row]
+        return names[0] if len(names) == 1 else "all"
+
+
+class Lives(Rows):
+    """Open events of one type: at most one for a call (`width` 1) or for a channel (`width` 2) at a time.
+
+    Masks and positions are (rows, width) or broadcast to it; positions are frames, ranks index SEVERITIES.
+    """
+
+    def __init__(
+        self,
+        desk: Desk,
+        type: str,
+        width: int,
+        metadata: Callable[[int, int], Mapping[str, Any]] = lambda row, place: {},
+    ) -> None:
+        self._desk, self._type, self._shared, self._metadata = desk, type, width == 1, metadata
+        self.open = flags(width)
+        self.onset = counts(width)
+        self.rank = counts(width)
+        self.detected = counts(width)
+
+    def begin(self, where: Bools, onset: Ints, until: Ints, rank: Ints | int, now: Moment) -> None:
+        """Open an event where told; its severity is `rank`."""
+        if not where.any():
+            return
+        self.open |= where
+        np.copyto(self.onset, onset, where=where)
+        np.copyto(self.rank, rank, where=where)
+        np.copyto(self.detected, now.end + self._desk.look_ahead_frames, where=where)
+        self._hand_in(where, until, State.OPENED)
+
+    def grow(self, where: Bools, until: Ints, rank: Ints) -> None:
+        """Raise the open events among `where` whose severity has grown."""
+        raised = where & self.open & (rank > self.rank)
+        if raised.any():
+            np.copyto(self.rank, rank, where=raised)
+            self._hand_in(raised, until, State.RAISED)
+
+    def close(self, where: Bools, until: Ints) -> None:
+        """Close the open events among `where`."""
+        closing = where & self.open
+        if closing.any():
+            self.open &= ~closing
+            self._hand_in(closing, until, State.CLOSED)
+
+    def _hand_in(self, where: Bools, until: Ints, state: State) -> None:
+        ends = np.broadcast_to(until, where.shape)
+        for row, place in np.argwhere(where).tolist():
+            self._desk.hand_in(row, state, self._event(row, place, int(ends[row, place])))
+
+    def _event(self, row: int, place: int, end: int) -> CallEvent:
+        desk, onset = self._desk, int(self.onset[row, place])
+        return CallEvent(
+            type=self._type,
+            channel=desk.shared_name(row) if self._shared else desk.names[row][place],
+            timestamp=onset * FRAME_MS,
+            duration=(end - onset) * FRAME_MS,
+            severity=SEVERITIES[self.rank[row, place]],
+            detected_at=int(self.detected[row, place]) * FRAME_MS,
+            metadata=self._metadata(row, place),
+        )
+
+
+def rank_by(measure: Ints | Floats, *steps: float) -> Ints:
+    """LOW, and one rank more for each of `steps` that is reached."""
+    ranks = [(measure >= step).astype(np.int64) for step in steps]
+    total: Ints = np.sum(ranks, axis=0)
+    return total

@@ -1,0 +1,46 @@
+"""Long pause: after speech, nobody speaks for seconds."""
+
+from dataclasses import dataclass
+
+from analysis.detectors.lives import Desk, Lives, rank_by
+from analysis.features import FRAMES_PER_S
+from analysis.moment import Moment
+
+
+@dataclass(frozen=True, slots=True)
+class PauseThresholds:
+    """Lengths in frames of 20 ms."""
+
+    shortest_frames: int = 3 * FRAMES_PER_S
+    medium_frames: int = 6 * FRAMES_PER_S
+    high_frames: int = 10 * FRAMES_PER_S
+
+
+class LongPause:
+    """Finds stretches of 3 s from the end of the last talkspurt in which no other begins.
+
+    A run of speech too short to be judged yet holds the decision back until it is.
+    """
+
+    def __init__(self, desk: Desk, thresholds: PauseThresholds) -> None:
+        self._limits = thresholds
+        self.lives = Lives(desk, "long_pause", width=1)
+        self.rows = (self.lives,)
+
+    def step(self, now: Moment) -> None:
+        """Judge one frame of every call."""
+        spurts = now.spurts
+        self.lives.close(now.stepping & spurts.began.any(axis=1, keepdims=True), spurts.onset)
+        nobody = now.stepping & ~spurts.running.any(axis=1, keepdims=True)
+        onset = spurts.until.max(axis=1, keepdims=True)
+        length = now.end - onset
+        rank = rank_by(length, self._limits.medium_frames, self._limits.high_frames)
+        self.lives.grow(nobody, now.end, rank)
+        spoken = spurts.number.any(axis=1, keepdims=True)
+        opens = nobody & spoken & ~self.lives.open & (length >= self._limits.shortest_frames)
+        self.lives.begin(opens, onset, now.end, rank, now)
+
+    def finish(self, now: Moment) -> None:
+        """The calls of `now` are over, and their pauses with them."""
+        self.step(now)
+        self.lives.close(now.stepping, now.end)

@@ -1,0 +1,109 @@
+"""Silence: a dead channel, a party that is not heard, or nobody speaking at all."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from analysis.detectors.lives import HIGH, LOW, Desk, Lives
+from analysis.features import FRAMES_PER_S
+from analysis.moment import Moment
+from analysis.rows import CHANNELS, Bools, Ints, Rows, counts, flags
+
+
+@dataclass(frozen=True, slots=True)
+class SilenceThresholds:
+    """Lengths in frames of 20 ms."""
+
+    digital_frames: int = 5 * FRAMES_PER_S
+    digital_patience_frames: int = 15 * FRAMES_PER_S
+    other_talk_frames: int = 10 * FRAMES_PER_S
+    other_talkspurts: int = 3
+    never_heard_frames: int = 15 * FRAMES_PER_S
+    no_longer_heard_frames: int = 30 * FRAMES_PER_S
+    quiet_frames: int = 5 * FRAMES_PER_S
+
+
+class Silence(Rows):
+    """Finds three kinds of silence, the first that applies to a stretch:
+
+    - `digital`: only zeros or no packets on a channel for 5 s, once it has carried sound, or 15 s after
+      the other party's first speech.
+    - `one_way`: no speech on a channel while the other party spoke for 10 s in 3 talkspurts or more; for
+      15 s since the other's first speech if it never spoke, else for 30 s since it did.
+    - `quiet`: nobody active for 5 s.
+
+    The time that a digital silence took does not count for one_way, nor that of either for quiet.
+    """
+
+    def __init__(self, desk: Desk, thresholds: SilenceThresholds) -> None:
+        self._limits = thresholds
+        self.digital = Lives(desk, "silence", CHANNELS, lambda row, place: {"kind": "digital"})
+        self.one_way = Lives(desk, "silence", CHANNELS, lambda row, place: {"kind": "one_way"})
+        self.quiet = Lives(desk, "silence", 1, lambda row, place: {"kind": "quiet"})
+        self.carried = flags(CHANNELS)  # the channel has carried sound
+        self.dead = counts(CHANNELS)  # frames of the present run of zeros and missing audio
+        self.one_way_from = counts(CHANNELS)  # not before this can a one_way have begun
+        self.other_talk = counts(CHANNELS)  # the other's talk and talkspurts when the stretch began
+        self.other_number = counts(CHANNELS)
+        self.quiet_from = counts(1)
+        self.rows = (self, self.digital, self.one_way, self.quiet)
+
+    def step(self, now: Moment) -> None:
+        """Judge one frame of every call."""
+        sound = now.heard & ~now.frame.zero
+        self.carried |= sound
+        np.copyto(self.dead, np.where(sound, 0, self.dead + 1), where=now.stepping)
+        self.digital.close(sound, now.end - 1)
+        self._judge(now)
+
+    def finish(self, now: Moment) -> None:
+        """The calls of `now` are over, and their silences with them."""
+        self._judge(now)
+        for lives in (self.digital, self.one_way, self.quiet):
+            lives.close(now.stepping, now.end)
+
+    def _judge(self, now: Moment) -> None:
+        self._judge_digital(now)
+        self._judge_one_way(now)
+        self._judge_quiet(now)
+
+    def _judge_digital(self, now: Moment) -> None:
+        other_first = now.spurts.first[:, ::-1]
+        patience_over = (other_first >= 0) & (now.end - other_first >= self._limits.digital_patience_frames)
+        long_enough = self.dead >= self._limits.digital_frames
+        opens = now.stepping & now.present & ~self.digital.open & long_enough & (self.carried | patience_over)
+        self.digital.begin(opens, now.end - self.dead, now.end, HIGH, now)
+
+    def _judge_one_way(self, now: Moment) -> None:
+        spurts = now.spurts
+        self.one_way.close(spurts.began, spurts.start)
+        self._restart_one_way(now, (spurts.confirmed & now.active) | spurts.began | self.digital.open)
+        spoken = spurts.number > 0
+        onset = np.maximum(np.where(spoken, spurts.until, spurts.first[:, ::-1]), self.one_way_from)
+        patience = np.where(spoken, self._limits.no_longer_heard_frames, self._limits.never_heard_frames)
+        opens = (
+            (now.stepping & now.two & ~spurts.running & ~self.one_way.open & ~self.digital.open)
+            & (now.end - onset >= patience)
+            & (spurts.talk[:, ::-1] - self.other_talk >= self._limits.other_talk_frames)
+            & (spurts.number[:, ::-1] - self.other_number >= self._limits.other_talkspurts)
+        )
+        self.one_way.begin(opens, onset, now.end, HIGH, now)
+
+    def _restart_one_way(self, now: Moment, where: Bools) -> None:
+        """The stretch without this channel's speech begins after the present frame, at the earliest."""
+        where = where & now.stepping
+        spurts = now.spurts
+        np.copyto(self.one_way_from, now.end, where=where & self.digital.open)
+        np.copyto(self.other_talk, spurts.talk[:, ::-1], where=where)
+        before: Ints = spurts.number[:, ::-1] - spurts.confirmed[:, ::-1]  # what goes on counts
+        np.copyto(self.other_number, before, where=where)
+
+    def _judge_quiet(self, now: Moment) -> None:
+        spurts = now.spurts
+        self.quiet.close(now.stepping & spurts.began.any(axis=1, keepdims=True), spurts.onset)
+        taken = (self.digital.open | self.one_way.open).any(axis=1, keepdims=True)
+        np.copyto(self.quiet_from, now.end, where=now.stepping & taken)
+        onset = np.maximum(spurts.until.max(axis=1, keepdims=True), self.quiet_from)
+        nobody = now.stepping & ~spurts.running.any(axis=1, keepdims=True)
+        opens = nobody & ~self.quiet.open & ~taken & (now.end - onset >= self._limits.quiet_frames)
+        self.quiet.begin(opens, onset, now.end, LOW, now)

@@ -1,0 +1,131 @@
+"""The ears of many calls in lock-step: voice activity, talkspurts and detectors, one frame a step."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+
+from analysis.detectors.interrupt import Interrupt, InterruptThresholds
+from analysis.detectors.lives import Desk
+from analysis.detectors.overlap import Overlap, OverlapThresholds
+from analysis.detectors.pause import LongPause, PauseThresholds
+from analysis.detectors.silence import Silence, SilenceThresholds
+from analysis.detectors.spike import SpikeThresholds, VolumeSpike
+from analysis.features import Features
+from analysis.findings import Finding
+from analysis.moment import Moment
+from analysis.rows import CHANNELS, Bools, Ints, Rows, counts, flags
+from analysis.talkspurts import Talkspurts, TalkspurtThresholds
+from analysis.vad import EnergyVad, VadThresholds
+
+
+@dataclass(frozen=True, slots=True)
+class Thresholds:
+    """Everything that decides what is heard, with the defaults of docs/hearing.md."""
+
+    vad: VadThresholds = field(default_factory=VadThresholds)
+    talkspurt: TalkspurtThresholds = field(default_factory=TalkspurtThresholds)
+    overlap: OverlapThresholds = field(default_factory=OverlapThresholds)
+    interrupt: InterruptThresholds = field(default_factory=InterruptThresholds)
+    pause: PauseThresholds = field(default_factory=PauseThresholds)
+    silence: SilenceThresholds = field(default_factory=SilenceThresholds)
+    spike: SpikeThresholds = field(default_factory=SpikeThresholds)
+
+
+class Detector(Protocol):
+    """One thing that is heard."""
+
+    rows: Sequence[Rows]
+    """All of its state."""
+
+    def step(self, now: Moment) -> None:
+        """Judge one frame of every call, hand in what was found."""
+
+    def finish(self, now: Moment) -> None:
+        """The calls of `now` are over; close what is open."""
+
+
+class Listener(Rows):
+    """Hears frames of many calls, a row each; knows nothing of audio, bytes or call ids."""
+
+    def __init__(self, thresholds: Thresholds) -> None:
+        self.end = counts(1)  # frames heard so far
+        self.present = flags(CHANNELS)
+        self._vad = EnergyVad(thresholds.vad)
+        self._spurts = Talkspurts(thresholds.talkspurt)
+        self._desk = Desk(self._vad.look_ahead_frames)
+        self._detectors: tuple[Detector, ...] = (
+            Overlap(self._desk, thresholds.overlap),
+            Interrupt(self._desk, thresholds.interrupt, thresholds.overlap),
+            LongPause(self._desk, thresholds.pause),
+            Silence(self._desk, thresholds.silence),
+            VolumeSpike(self._desk, thresholds.spike),
+        )
+        parts = [rows for detector in self._detectors for rows in detector.rows]
+        self._parts: list[Rows] = [self._vad, self._spurts, *parts]
+
+    def resize(self, rows: int) -> None:
+        super().resize(rows)
+        for part in self._parts:
+            part.resize(rows)
+
+    def begin(self, row: int, names: tuple[str, ...]) -> None:
+        """A call begins in this row."""
+        self.restart(row)
+        for part in self._parts:
+            part.restart(row)
+        self.present[row, : len(names)] = True
+        self._desk.names[row] = names
+
+    def hear(self, frames: Features, heard: Bools, lengths: Ints) -> list[tuple[int, Finding]]:
+        """Hear the next frames of all rows: features and `heard` (steps, rows, channels), `lengths` (rows,)
+        of them each. Returns what was found, by row."""
+        for step in range(len(heard)):
+            stepping = (lengths > step)[:, None]
+            self.end += stepping
+            frame = Features(frames.mean_square[step], frames.level_dbov[step], frames.tilt[step], frames.zero[step])
+            active = self._vad.step(frame, heard[step])
+            self._spurts.step(active, self.end, stepping)
+            now = self._moment(stepping, heard[step], active, frame)
+            for detector in self._detectors:
+                detector.step(now)
+        return self._collect()
+
+    def finish(self, row: int) -> list[tuple[int, Finding]]:
+        """The call of this row is over: end its talkspurts, close its events."""
+        leaving = np.zeros_like(self.end, dtype=np.bool_)
+        leaving[row] = True
+        self._spurts.finish(leaving)
+        nothing = np.zeros(self.present.shape)
+        nobody = np.zeros_like(self.present)
+        now = self._moment(leaving, nobody, nobody, Features(nothing, nothing, nothing, nobody))
+        for detector in self._detectors:
+            detector.finish(now)
+        return self._collect()
+
+    def talk_frames(self, row: int) -> tuple[int, ...]:
+        """Frames of talkspurts of each channel so far."""
+        talk: list[int] = self._spurts.talk[row].tolist()
+        return tuple(talk[: len(self._desk.names[row])])
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of state, for all rows."""
+        return super().nbytes + sum(part.nbytes for part in self._parts)
+
+    def _moment(self, stepping: Bools, heard: Bools, active: Bools, frame: Features) -> Moment:
+        return Moment(
+            stepping=stepping,
+            end=self.end,
+            heard=heard,
+            present=self.present,
+            two=self.present[:, 1:],
+            active=active,
+            frame=frame,
+            spurts=self._spurts,
+        )
+
+    def _collect(self) -> list[tuple[int, Finding]]:
+        found, self._desk.found = self._desk.found, []
+        return found

@@ -1,0 +1,32 @@
+"""One frame of every call at once: what the detectors are told in each step."""
+
+from dataclasses import dataclass
+
+from analysis.features import Features
+from analysis.rows import Bools, Ints
+from analysis.talkspurts import Talkspurts
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """A step of the engine, or the end of calls.
+
+    Attributes:
+        stepping: (rows, 1), the calls that this is about; nothing else may change.
+        end: (rows, 1), frames of the call so far, the present one included: the present time.
+        heard: (rows, channels), the channel had audio in this frame.
+        present: (rows, channels), the call has this channel at all.
+        two: (rows, 1), the call has two channels.
+        active: (rows, channels), somebody speaks.
+        frame: features of the frame, meaningless where not heard.
+        spurts: the talkspurts, this frame included.
+    """
+
+    stepping: Bools
+    end: Ints
+    heard: Bools
+    present: Bools
+    two: Bools
+    active: Bools
+    frame: Features
+    spurts: Talkspurts

@@ -1,0 +1,55 @@
+"""State of many calls side by side: NumPy arrays with one row a call, which grow and are used again."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+Bools = NDArray[np.bool_]
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+CHANNELS = 2
+"""Places for channels in a row; a mono call leaves the second unused."""
+
+
+def flags(*shape: int) -> Bools:
+    """One row of flags, all down."""
+    return np.zeros((1, *shape), dtype=np.bool_)
+
+
+def counts(*shape: int, initial: int = 0) -> Ints:
+    """One row of whole numbers."""
+    return np.full((1, *shape), initial, dtype=np.int64)
+
+
+def values(*shape: int, initial: float = 0.0) -> Floats:
+    """One row of real numbers."""
+    return np.full((1, *shape), initial, dtype=np.float64)
+
+
+class Rows:
+    """Something that keeps arrays with one row a call.
+
+    A subclass makes its arrays in `__init__` with a single row, the row of a call that has just begun.
+    `resize` must be called before the first use.
+    """
+
+    def resize(self, rows: int) -> None:
+        """Give every array `rows` rows; the new ones are those of calls that have just begun."""
+        if not hasattr(self, "_fresh"):
+            self._fresh = {name: array for name, array in vars(self).items() if isinstance(array, np.ndarray)}
+            for name, array in self._fresh.items():
+                setattr(self, name, np.repeat(array, rows, axis=0))
+            return
+        for name, fresh in self._fresh.items():
+            old = getattr(self, name)
+            setattr(self, name, np.concatenate([old, np.repeat(fresh, rows - len(old), axis=0)]))
+
+    def restart(self, row: int) -> None:
+        """Make a row that of a call that has just begun."""
+        for name, fresh in self._fresh.items():
+            getattr(self, name)[row] = fresh[0]
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that the arrays take."""
+        return sum(getattr(self, name).nbytes for name in self._fresh)
