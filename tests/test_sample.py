@@ -11,6 +11,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from analysis import CallAnalyzer
+from analysis.audio import decode, open_recording
+from analysis.findings import CallEvent, State
+
 SAMPLES = Path(__file__).parent.parent / "samples"
 LABELS: dict[str, Any] = json.loads((SAMPLES / "call.labels.json").read_text())
 OTHER = {"caller": "agent", "agent": "caller"}
@@ -32,6 +36,16 @@ def stretches(flags: NDArray[np.bool_]) -> Iterator[tuple[int, int]]:
     """Onset and length of each run of true."""
     edges = np.flatnonzero(np.diff(np.concatenate(([0], flags.astype(int), [0]))))
     yield from ((int(start), int(end - start)) for start, end in edges.reshape(-1, 2))
+
+
+def heard_by_the_engine() -> list[CallEvent]:
+    recording = open_recording(SAMPLES / "call.wav")
+    analyzer = CallAnalyzer(recording.sample_rate, LABELS["channels"])
+    findings = []
+    for block in recording.blocks():
+        findings += analyzer.push(decode(block, recording.encoding).reshape(-1, recording.channels))
+    findings += analyzer.finish()
+    return [finding.event for finding in findings if finding.state is State.CLOSED]
 
 
 def labelled(kind: str) -> list[tuple[str, int, int, str]]:
@@ -68,9 +82,7 @@ def test_each_talkspurt_is_long_enough_and_apart_from_the_next() -> None:
 def test_overlaps_are_where_both_talk_for_200_ms_or_more(talking: Talking) -> None:
     both = list(stretches(talking["caller"] & talking["agent"]))
     assert labelled("overlap") == [
-        ("all", start, length, "medium" if length >= 1000 else "low")
-        for start, length in both
-        if length >= 200
+        ("all", start, length, "medium" if length >= 1000 else "low") for start, length in both if length >= 200
     ]
     assert not any(150 <= length <= 250 or 950 <= length <= 1050 for _, length in both)
 
@@ -87,9 +99,7 @@ def test_interruptions_are_where_one_yields_to_another_who_goes_on(talking: Talk
                 rank = (yields_after >= 1000) + (other == "agent")
                 found.append((channel, start, yields_after, ["low", "medium", "high"][rank]))
     assert labelled("interrupt") == sorted(found, key=lambda event: event[1])
-    assert {event["metadata"]["by"] for event in LABELS["events"] if event["type"] == "interrupt"} == set(
-        OTHER
-    )
+    assert {event["metadata"]["by"] for event in LABELS["events"] if event["type"] == "interrupt"} == set(OTHER)
 
 
 def test_the_long_pause_is_where_nobody_talks_for_3_s_after_the_first_speech(talking: Talking) -> None:
@@ -106,3 +116,11 @@ def test_there_is_something_to_see_within_8_s_and_one_of_each_kind() -> None:
     assert any(start + 400 <= 8000 and length >= 400 for _, start, length, _ in labelled("overlap"))
     assert len(labelled("overlap")) >= 3
     assert len(labelled("volume_spike")) == 1
+
+
+def test_the_engine_hears_exactly_what_is_labelled_with_onsets_within_300_ms() -> None:
+    heard = sorted((e.type, e.channel, e.timestamp, e.severity) for e in heard_by_the_engine())
+    true = sorted((e["type"], e["channel"], e["timestamp"], e["severity"]) for e in LABELS["events"])
+    for found, label in zip(heard, true, strict=True):
+        assert found[:2] + found[3:] == label[:2] + label[3:]
+        assert abs(found[2] - label[2]) <= 300
