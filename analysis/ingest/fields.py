@@ -7,6 +7,7 @@ import orjson
 
 from analysis.audio import Encoding
 from analysis.ingest.events import ProtocolError
+from analysis.resampling import STEP_HZ
 
 UNREADABLE = 1003
 WRONG = 1008
@@ -82,10 +83,11 @@ def whole_number(value: Any, name: str, code: int = UNREADABLE) -> int:
 
 
 def sample_rate_hz(value: Any, name: str, code: int = UNREADABLE) -> int:
-    """A sample rate of 8,000 to 48,000 Hz."""
+    """A sample rate of 8,000 to 48,000 Hz that can be heard."""
     rate = whole_number(value, name, code)
-    if not LOWEST_RATE_HZ <= rate <= HIGHEST_RATE_HZ:
-        raise ProtocolError(code, f"{name} is {rate} Hz, not {LOWEST_RATE_HZ} to {HIGHEST_RATE_HZ}")
+    if not LOWEST_RATE_HZ <= rate <= HIGHEST_RATE_HZ or rate % STEP_HZ:
+        taken = f"{LOWEST_RATE_HZ} to {HIGHEST_RATE_HZ} in steps of {STEP_HZ}"
+        raise ProtocolError(code, f"{name} is {rate} Hz, not {taken}")
     return rate
 
 

@@ -215,7 +215,5 @@ def _read_wav_format(body: bytes) -> dict[str, str]:
         (tag,) = struct.unpack_from("<H", body, 24)
     encoding = _WAV_ENCODINGS.get((tag, bits))
     if encoding is None:
-        raise ProtocolError(
-            fields.UNREADABLE, f"WAV format {tag} of {bits} bits is not 16-bit PCM, mu-law or A-law"
-        )
+        raise ProtocolError(fields.UNREADABLE, f"WAV format {tag} of {bits} bits is not 16-bit PCM, mu-law or A-law")
     return {"encoding": encoding, "sample_rate": str(rate_hz), "channels": str(channels)}

@@ -54,9 +54,7 @@ class TwilioDecoder:
         if self._phase is _Phase.ENDED:
             return []
         if not isinstance(message, str):
-            raise ProtocolError(
-                fields.UNREADABLE, f"binary frame of {len(message)} bytes; only text frames are read"
-            )
+            raise ProtocolError(fields.UNREADABLE, f"binary frame of {len(message)} bytes; only text frames are read")
         frame = fields.json_object(message)
         event = frame.get("event")
         if event == "media":
@@ -83,8 +81,7 @@ class TwilioDecoder:
         start = _read_start(described, frame.get("streamSid"))
         names = [name for name, role in _ROLES.items() if role in start.channels]
         self._tracks = {
-            name: _Track(channel, start.encoding.sample_width, start.sample_rate)
-            for channel, name in enumerate(names)
+            name: _Track(channel, start.encoding.sample_width, start.sample_rate) for channel, name in enumerate(names)
         }
         self._phase = _Phase.STREAMING
         return start
@@ -109,9 +106,7 @@ class TwilioDecoder:
         track = self._tracks.get(fields.text_field(name, "media.track"))
         if track is None:
             announced = " and ".join(self._tracks)
-            raise ProtocolError(
-                fields.WRONG, f"media.track {fields.shown(name)} was not announced; {announced} was"
-            )
+            raise ProtocolError(fields.WRONG, f"media.track {fields.shown(name)} was not announced; {announced} was")
         return track
 
 
@@ -126,9 +121,7 @@ class _Track:
         self._next_chunk = 1
         self._position = 0  # samples of media time so far, gaps included
         self._odd = b""  # the first byte of a sample that a frame's end cut
-        self._held: dict[
-            int, tuple[int, bytes]
-        ] = {}  # chunk -> (timestamp_ms, data); at most HOLD_FRAMES + 1
+        self._held: dict[int, tuple[int, bytes]] = {}  # chunk -> (timestamp_ms, data); at most HOLD_FRAMES + 1
 
     @property
     def holds(self) -> bool:
@@ -214,9 +207,7 @@ def _read_start(start: dict[str, Any], frame_stream_sid: Any) -> Start:
 
 def _read_channels(tracks: Any) -> tuple[str, ...]:
     if not isinstance(tracks, list) or not tracks:
-        raise ProtocolError(
-            fields.UNREADABLE, f"start.tracks is {fields.shown(tracks)}, not a list of tracks"
-        )
+        raise ProtocolError(fields.UNREADABLE, f"start.tracks is {fields.shown(tracks)}, not a list of tracks")
     for track in tracks:
         if not isinstance(track, str) or track not in _ROLES:
             raise ProtocolError(
@@ -237,6 +228,4 @@ def _payload(payload: Any, chunk: int) -> bytes:
     try:
         return binascii.a2b_base64(fields.text_field(payload, "media.payload"), strict_mode=True)
     except ValueError as error:
-        raise ProtocolError(
-            fields.UNREADABLE, f"media.payload of chunk {chunk} is not base64: {error}"
-        ) from None
+        raise ProtocolError(fields.UNREADABLE, f"media.payload of chunk {chunk} is not base64: {error}") from None
