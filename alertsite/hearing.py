@@ -15,13 +15,12 @@ from concurrent.futures import Future
 from typing import Any, TypeVar
 from uuid import UUID
 
-from analysis.bank import Heard
 from channels.db import database_sync_to_async
 
 from alerts import dispatch, wording
-from alerts.dispatch import Report, Stored
-from alerts.writer import now_ms
+from alerts.writer import Report, Stored, now_ms
 from analysis import CallBank, Finding
+from analysis.bank import CallStats
 from analysis.findings import State
 from analysis.ingest.events import Audio, Gap, Start
 from analysis.media import Refused
@@ -39,7 +38,6 @@ class HeardStream:
     def __init__(self, hearing: "Hearing", start: Start) -> None:
         self.start = start
         self.began_ms = now_ms()
-        self.lost_samples = 0
         self.lags_ms: deque[float] = deque(maxlen=LAGS_KEPT)
         self.worst_lag_ms = 0.0
         self._arrived: float | None = None  # when the audio that waits longest came, monotonic s
@@ -76,7 +74,6 @@ class HeardStream:
             self._taken_bytes += len(event.data)
         else:
             bank.gap(self.start.call_id, event.samples, event.channel)
-            self.lost_samples += event.samples if event.why == "lost" else 0
 
     def take_arrival(self) -> float | None:
         """When the audio that has waited longest came, monotonic s; from here on a new wait counts."""
@@ -126,12 +123,11 @@ class HeardStream:
             **more,
         )
 
-    def hear_the_rest(self, bank: CallBank) -> Heard:
+    def hear_the_rest(self, bank: CallBank) -> CallStats:
         """Closes the call in the bank and reports what that brings; tells what was heard in all."""
-        heard = bank.heard(self.start.call_id)
         for finding in bank.close(self.start.call_id):
             self.report(finding)
-        return heard
+        return bank.stats(self.start.call_id)
 
     async def stored(self) -> None:
         """Waits until all that was reported is committed."""
@@ -200,14 +196,15 @@ class Hearing:
         self._streams.pop(call_id, None)
         self._log_end(stream, heard, reason)
 
-    def _log_end(self, stream: HeardStream, heard: Heard, reason: str) -> None:
+    def _log_end(self, stream: HeardStream, heard: CallStats, reason: str) -> None:
         lags = stream.lags_ms or [0.0]
         logger.info(
-            "call %s ended (%s): heard %d ms, lost %d ms, lag median %.0f ms, worst %.0f ms",
+            "call %s ended (%s): heard %d ms, missing %s ms, late %s ms, lag median %.0f ms, worst %.0f ms",
             stream.start.call_id,
             reason,
-            heard.audio_ms,
-            stream.lost_samples * 1000 // stream.start.sample_rate,
+            heard.heard_ms,
+            "/".join(map(str, heard.missing_ms.values())),
+            "/".join(map(str, heard.late_ms.values())),
             statistics.median(lags),
             stream.worst_lag_ms,
         )

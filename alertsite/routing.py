@@ -12,7 +12,7 @@ from analysis.media import MediaApp
 
 SUBSCRIBER_PATHS = frozenset({"", "/ws/alerts"})  # with or without a last slash
 
-subscribers = AuthMiddlewareStack(AlertConsumer.as_asgi())
+subscribers: Any = AuthMiddlewareStack(AlertConsumer.as_asgi())
 
 
 @cache
