@@ -41,7 +41,8 @@ class Played:
 class _Call:
     """A call as its dialect sends it.
 
-    `steps` gives the length of the call so far, ms, and the messages that are due when it is reached.
+    `steps` gives the length of the call so far, ms, and the messages that are due when it is reached;
+    `length_ms` is what they come to in all.
     """
 
     url: str
@@ -49,6 +50,7 @@ class _Call:
     opening: list[str]
     steps: Iterator[tuple[float, list[str] | list[bytes]]]
     closing: str
+    length_ms: int
 
 
 async def play(
@@ -59,7 +61,7 @@ async def play(
     call_id: str,
     token: str,
     speed: float = 1.0,
-    on_progress: Callable[[float], None] | None = None,
+    on_progress: Callable[[int, int], None] | None = None,
 ) -> Played:
     """Play a WAV file into a media socket.
 
@@ -68,7 +70,7 @@ async def play(
         dialect: `twilio` (8 kHz mu-law; the two channels as both tracks) or `pcm` (as the recording is).
         token: the endpoint's secret.
         speed: 1 is natural speed, 2 twice as fast; infinity sends as fast as the server takes it.
-        on_progress: told the milliseconds sent so far, 50 times a second of the recording.
+        on_progress: told the milliseconds sent so far and in all, 50 times a second of the recording.
 
     Raises:
         PlayError: the server can't be reached, or closed the socket with a code.
@@ -107,7 +109,7 @@ async def _connected(call: _Call) -> ClientConnection:
 
 
 async def _send_in_time(
-    socket: ClientConnection, call: _Call, speed: float, on_progress: Callable[[float], None] | None
+    socket: ClientConnection, call: _Call, speed: float, on_progress: Callable[[int, int], None] | None
 ) -> Played:
     """Send each message when its last sample has been spoken, by deadlines from the start: no drift.
 
@@ -124,7 +126,7 @@ async def _send_in_time(
             await socket.send(message)
             frames += 1
         if on_progress:
-            on_progress(sent_ms)
+            on_progress(round(sent_ms), call.length_ms)
     return Played(round(sent_ms), frames)
 
 
@@ -160,6 +162,7 @@ def _pcm_call(recording: Recording, url: str, call_id: str, token: str) -> _Call
         opening=[],
         steps=_pcm_steps(recording),
         closing=_json({"type": "CloseStream"}),
+        length_ms=recording.duration_ms,
     )
 
 
@@ -190,6 +193,7 @@ def _twilio_call(recording: Recording, url: str, call_id: str, token: str) -> _C
         ],
         steps=_twilio_steps(recording, stream),
         closing=_json({"event": "stop", **stream, "stop": stop}),
+        length_ms=recording.duration_ms,
     )
 
 

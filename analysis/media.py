@@ -212,12 +212,15 @@ class _Socket:
         while not decoder.ended:
             message = await self._receive()
             if message["type"] == "websocket.disconnect":
-                return _Ending("close", None, f"peer left with {message.get('code')} before a stop")
+                return _left(message.get("code"))
+            room = True
             for event in decoder.feed(_content(message)):
                 if isinstance(event, Start):
                     self._stream = await self._open(event, limit)
-                elif self._stream and not isinstance(event, Stop) and not self._stream.write(event):
-                    await self._stream.drain()
+                elif self._stream and not isinstance(event, Stop):
+                    room = self._stream.write(event)
+            if self._stream and not room:
+                await self._stream.drain()
         return _Ending("stop", 1000)
 
     async def _open(self, start: Start, limit: asyncio.Timeout) -> CallStream:
@@ -265,8 +268,9 @@ class _Socket:
         if not ending.sentence or ending.code == 1011:
             return
         level = logging.INFO if ending.reason in ("close", "shutdown") else logging.WARNING
+        answer = f"closed with {ending.code}: " if ending.code else ""
         why = f" ({ending.why})" if ending.why else ""
-        logger.log(level, "media %s: closed %s: %s%s", self._dialect, ending.code, ending.sentence, why)
+        logger.log(level, "media %s: %s%s%s", self._dialect, answer, ending.sentence, why)
 
 
 def _route(path: str) -> tuple[str, str]:
@@ -279,6 +283,12 @@ def _requested_path(scope: Scope) -> str:
     """The path as it was requested, percent-encoded; `raw_path` is optional in ASGI."""
     raw: bytes | None = scope.get("raw_path")
     return quote(scope["path"]) if raw is None else raw.decode("latin-1").partition("?")[0]
+
+
+def _left(code: int | None) -> _Ending:
+    """The peer's socket is gone; a call that ends with a plain close is nothing to speak of."""
+    usual = code in (1000, 1001)
+    return _Ending("close", None, "" if usual else f"the connection ended with {code} before a stop")
 
 
 def _unauthorised(why: str) -> Refused:

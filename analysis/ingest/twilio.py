@@ -98,7 +98,7 @@ class TwilioDecoder:
         if timestamp_ms > self._clock_ms:
             self._clock_ms = timestamp_ms
         for each in self._tracks.values():
-            if each.holds:
+            if each.held:
                 events += each.release(self._clock_ms)
         return events
 
@@ -121,35 +121,30 @@ class _Track:
         self._next_chunk = 1
         self._position = 0  # samples of media time so far, gaps included
         self._odd = b""  # the first byte of a sample that a frame's end cut
-        self._held: dict[int, tuple[int, bytes]] = {}  # chunk -> (timestamp_ms, data); at most HOLD_FRAMES + 1
-
-    @property
-    def holds(self) -> bool:
-        """Whether frames wait for one before them."""
-        return bool(self._held)
+        self.held: dict[int, tuple[int, bytes]] = {}  # chunk -> (timestamp_ms, data); at most HOLD_FRAMES + 1
 
     def push(self, chunk: int, timestamp_ms: int, data: bytes) -> list[Event]:
         """Take a frame that just came; give it if it is the next one, else hold it. Doubles are dropped."""
         if chunk == self._next_chunk:
             return self._place(chunk, timestamp_ms, data)
-        if chunk > self._next_chunk and chunk not in self._held:
-            self._held[chunk] = (timestamp_ms, data)
+        if chunk > self._next_chunk and chunk not in self.held:
+            self.held[chunk] = (timestamp_ms, data)
         return []
 
     def release(self, clock_ms: int) -> list[Event]:
         """Give the held frames that are next, or that waited long enough for the missing one."""
         events: list[Event] = []
-        while self._held:
-            chunk = min(self._held)
-            overdue = len(self._held) > HOLD_FRAMES or clock_ms - self._held[chunk][0] >= HOLD_MS
+        while self.held:
+            chunk = min(self.held)
+            overdue = len(self.held) > HOLD_FRAMES or clock_ms - self.held[chunk][0] >= HOLD_MS
             if chunk != self._next_chunk and not overdue:
                 break
-            events += self._place(chunk, *self._held.pop(chunk))
+            events += self._place(chunk, *self.held.pop(chunk))
         return events
 
     def release_all(self) -> list[Event]:
         """Give every held frame in order."""
-        return [event for chunk in sorted(self._held) for event in self._place(chunk, *self._held.pop(chunk))]
+        return [event for chunk in sorted(self.held) for event in self._place(chunk, *self.held.pop(chunk))]
 
     def _place(self, chunk: int, timestamp_ms: int, data: bytes) -> list[Event]:
         skipped = chunk - self._next_chunk
