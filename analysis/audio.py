@@ -202,7 +202,7 @@ def _recording(path: Path, fmt: bytes | None, file: BinaryIO, length: int, size:
     claimed = there if length == _TO_THE_END else length
     samples = min(there, claimed) // (layout.width * channels)
     if samples == 0:
-        raise AudioError(f"{path}: holds no audio ({min(there, claimed)} bytes of it)")
+        raise AudioError(f"{path}: holds no audio, {min(there, claimed)} bytes of {claimed}")
     missing = max(0, claimed - there)
     return Recording(path, sample_rate, channels, layout.encoding, samples, missing, layout, offset)
 

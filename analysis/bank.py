@@ -25,6 +25,9 @@ _MAX_SKEW_FRAMES = MAX_SKEW_MS // FRAME_MS
 _FRAMES_A_PASS = FRAMES_PER_S  # bounds what one pass keeps in memory when much audio waits
 _RESERVED = ("all",)
 
+MAX_GAP_S = 3600
+"""The longest media time without audio that `gap` takes at once: all of it is heard, frame by frame."""
+
 
 @dataclass(frozen=True, slots=True)
 class CallStats:
@@ -161,8 +164,9 @@ class CallBank:
         """Append media time without audio: `samples` of the call's rate, on all channels or one."""
         call = self._call(call_id)
         self._check_channel(call, channel)
-        if samples < 0:
-            raise ValueError(f"a gap of {samples} samples")
+        longest = MAX_GAP_S * call.tracks[0].sample_rate
+        if not 0 <= samples <= longest:
+            raise ValueError(f"a gap of {samples} samples: 0 to {longest} ({MAX_GAP_S} s) can be taken")
         call.gap(samples, channel)
 
     def tick(self) -> list[tuple[str, Finding]]:

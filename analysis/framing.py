@@ -64,7 +64,11 @@ class Track:
 
     def lose(self, frame: int) -> None:
         """Give up what has not come of the frames before `frame`; it is dropped if it still comes."""
-        short = -(-frame * self.sample_rate // FRAMES_PER_S) - self._received
+        if self._resampler is None or self._finished:
+            needed = -(-frame * self.sample_rate // FRAMES_PER_S)
+        else:
+            needed = self._resampler.needed(frame * self._frame_samples)
+        short = needed - self._received
         if short > 0:
             self._odd = b""
             self._owed += short

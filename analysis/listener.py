@@ -36,8 +36,9 @@ class Thresholds:
 class Detector(Protocol):
     """One thing that is heard."""
 
-    rows: Sequence[Rows]
-    """All of its state."""
+    @property
+    def rows(self) -> Sequence[Rows]:
+        """All of its state."""
 
     def step(self, now: Moment) -> None:
         """Judge one frame of every call, hand in what was found."""

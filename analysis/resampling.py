@@ -71,6 +71,10 @@ class Resampler:
         blocks = max(0, received - self._context) // self._block
         return blocks * len(self._taps)
 
+    def needed(self, outputs: int) -> int:
+        """Samples of input that suffice for this many of output, while more may come."""
+        return -(-outputs // len(self._taps)) * self._block + self._context
+
     def total(self, received: int) -> int:
         """Samples of output that `received` samples of input make in all."""
         return int(received * self._ratio)
@@ -92,4 +96,5 @@ class Resampler:
 
     def _convert(self, window: NDArray[np.float64]) -> NDArray[np.int16]:
         sums = np.einsum("jk,jk->j", window[self._index], self._taps)
-        return np.clip(np.rint(sums / _SCALE), -32768, 32767).astype(np.int16)
+        rounded: NDArray[np.int16] = np.clip(np.rint(sums / _SCALE), -32768, 32767).astype(np.int16)
+        return rounded

@@ -67,12 +67,15 @@ class Talkspurts(Rows):
         present: Ints = self.past + np.where(self.confirmed, self.last - self.start, 0)
         return present
 
-    @property
-    def onset(self) -> Ints:
-        """Where the earliest of the talkspurts confirmed in this step began, (rows, 1)."""
+    def resumed(self) -> tuple[Bools, Ints]:
+        """Whether somebody speaks again, and where that began; both (rows, 1).
+
+        Not said while a candidate that began earlier may still become a talkspurt.
+        """
         latest = np.iinfo(np.int64).max
-        earliest: Ints = np.where(self.began, self.start, latest).min(axis=1, keepdims=True)
-        return earliest
+        onset: Ints = np.where(self.confirmed, self.start, latest).min(axis=1, keepdims=True)
+        earlier = self.running & ~self.confirmed & (self.start < onset)
+        return (onset < latest) & ~earlier.any(axis=1, keepdims=True), onset
 
     def _end(self, over: Bools) -> None:
         self.ended = over & self.confirmed

@@ -34,7 +34,8 @@ class EnergyVad(Rows):
     The noise floor is the least level of the last 3 s (minimum statistics, after R. Martin 2001, without
     its smoothing). The speech level is a slow mean, in dB, of what was active. White noise and hiss do
     not begin speech (their tilt is not that of a voice) and do not keep it up for longer than a
-    fricative lasts. Frames without audio change nothing.
+    fricative lasts. Frames without audio change nothing. Who speaks from the very first frame is heard
+    from the first dip of the voice on, as until then the voice is all that is known of the noise.
     """
 
     look_ahead_frames = 0

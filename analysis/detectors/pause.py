@@ -30,7 +30,8 @@ class LongPause:
     def step(self, now: Moment) -> None:
         """Judge one frame of every call."""
         spurts = now.spurts
-        self.lives.close(now.stepping & spurts.began.any(axis=1, keepdims=True), spurts.onset)
+        resumed, speech_onset = spurts.resumed()
+        self.lives.close(now.stepping & resumed, speech_onset)
         nobody = now.stepping & ~spurts.running.any(axis=1, keepdims=True)
         onset = spurts.until.max(axis=1, keepdims=True)
         length = now.end - onset

@@ -100,7 +100,8 @@ class Silence(Rows):
 
     def _judge_quiet(self, now: Moment) -> None:
         spurts = now.spurts
-        self.quiet.close(now.stepping & spurts.began.any(axis=1, keepdims=True), spurts.onset)
+        resumed, speech_onset = spurts.resumed()
+        self.quiet.close(now.stepping & resumed, speech_onset)
         taken = (self.digital.open | self.one_way.open).any(axis=1, keepdims=True)
         np.copyto(self.quiet_from, now.end, where=now.stepping & taken)
         onset = np.maximum(spurts.until.max(axis=1, keepdims=True), self.quiet_from)

@@ -1,0 +1,1 @@
+"""What the engine hears, at the interfaces it promises."""
