@@ -114,12 +114,6 @@ class CallBank:
         self._last_closed: tuple[str, CallStats] | None = None
         self._listener.resize(self._capacity)
 
-    def __len__(self) -> int:
-        return len(self._calls)
-
-    def __contains__(self, call_id: str) -> bool:
-        return call_id in self._calls
-
     def open(
         self,
         call_id: str,
@@ -189,11 +183,6 @@ class CallBank:
         if call_id not in self._calls and self._last_closed and self._last_closed[0] == call_id:
             return self._last_closed[1]
         return self._stats(self._call(call_id))
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes of state kept for all calls, audio that waits for the next tick not counted."""
-        return self._listener.nbytes
 
     def _call(self, call_id: str) -> _Call:
         try:

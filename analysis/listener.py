@@ -110,11 +110,6 @@ class Listener(Rows):
         talk: list[int] = self._spurts.talk[row].tolist()
         return tuple(talk[: len(self._desk.names[row])])
 
-    @property
-    def nbytes(self) -> int:
-        """Bytes of state, for all rows."""
-        return super().nbytes + sum(part.nbytes for part in self._parts)
-
     def _moment(self, stepping: Bools, heard: Bools, active: Bools, frame: Features) -> Moment:
         return Moment(
             stepping=stepping,

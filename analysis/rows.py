@@ -48,8 +48,3 @@ class Rows:
         """Make a row that of a call that has just begun."""
         for name, fresh in self._fresh.items():
             getattr(self, name)[row] = fresh[0]
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes that the arrays take."""
-        return sum(getattr(self, name).nbytes for name in self._fresh)
