@@ -20,7 +20,7 @@ from channels.db import database_sync_to_async
 from alerts import dispatch, wording
 from alerts.writer import Report, Stored, now_ms
 from analysis import CallBank, Finding
-from analysis.bank import CallStats
+from analysis.bank import MAX_GAP_S, CallStats
 from analysis.findings import State
 from analysis.ingest.events import Audio, Gap, Start
 from analysis.media import Refused
@@ -73,7 +73,9 @@ class HeardStream:
             bank.push(self.start.call_id, event.data, event.channel)
             self._taken_bytes += len(event.data)
         else:
-            bank.gap(self.start.call_id, event.samples, event.channel)
+            at_once = MAX_GAP_S * self.start.sample_rate
+            for passed in range(0, event.samples, at_once):
+                bank.gap(self.start.call_id, min(at_once, event.samples - passed), event.channel)
 
     def take_arrival(self) -> float | None:
         """When the audio that has waited longest came, monotonic s; from here on a new wait counts."""
@@ -233,7 +235,10 @@ class Hearing:
         arrivals = {stream: stream.take_arrival() for stream in streams.values()}
         for _ in range(len(self._inbox)):
             job, given = self._inbox.popleft()
-            job(self._bank, given)
+            try:
+                job(self._bank, given)
+            except Exception:  # of one call; the others are heard all the same
+                logger.exception("a piece of a call could not be taken")
         for call_id, finding in self._bank.tick():
             streams[call_id].report(finding)
         now = time.monotonic()

@@ -208,11 +208,21 @@ def test_chunks_numbered_over_both_tracks_lose_nothing() -> None:
     assert [(len(heard(events, channel)), gaps(events, channel)) for channel in (0, 1)] == [(16000, [])] * 2
 
 
-def test_a_jump_of_hours_is_a_number() -> None:
-    jump = twilio_media(10**14, b"x" * FRAME, timestamp_ms=20 * 3600 * 1000)
-    events = decoded(twilio_start(), twilio_media(1, b"x" * FRAME), jump)
-    assert placed(events) == 20 * 3600 * 8000 + FRAME
-    assert len(events) <= 6
+def test_a_track_that_was_silent_for_hours_goes_on_after_a_gap_that_is_a_number() -> None:
+    minutes = [twilio_media(n, b"x" * FRAME, track="outbound", timestamp_ms=n * 60_000) for n in range(1, 20 * 60 + 1)]
+    again = twilio_media(10**14, b"x" * FRAME, timestamp_ms=20 * 3600 * 1000)
+    events = decoded(twilio_start(), twilio_media(1, b"x" * FRAME), *minutes, again)
+    inbound = [event for event in events if isinstance(event, Audio | Gap) and event.channel == 0]
+    assert placed(inbound) == 20 * 3600 * 8000 + FRAME
+    assert len(inbound) <= 6
+
+
+def test_a_clock_that_jumps_ends_the_stream_and_is_named() -> None:
+    decoder = TwilioDecoder()
+    decoder.feed(twilio_start())
+    with pytest.raises(ProtocolError, match="jumps from 0 to 60001 ms") as refused:
+        decoder.feed(twilio_media(1, b"x" * FRAME, timestamp_ms=60_001))
+    assert refused.value.code == 1003
 
 
 def test_a_sample_cut_by_a_frame_is_carried_over() -> None:

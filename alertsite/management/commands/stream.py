@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import sys
 import uuid
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -13,7 +12,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from alertsite.player import PlayError, play
-from analysis.audio import AudioError, open_recording
+from analysis.audio import AudioError
 
 DIALECTS = ("twilio", "pcm")
 
@@ -54,19 +53,14 @@ class Command(BaseCommand):
                     call_id=call_id,
                     token=options["token"],
                     speed=options["speed"],
-                    on_progress=self._progress(options["file"]) if sys.stderr.isatty() else None,
+                    on_progress=self._progress if sys.stderr.isatty() else None,
                 )
             )
         except (PlayError, AudioError, OSError) as error:
             raise CommandError(str(error)) from error
         self.stdout.write(f"played {played.sent_ms / 1000:.1f} s in {played.frames} frames as call {call_id}")
 
-    def _progress(self, file: Path) -> Callable[[float], None]:
+    def _progress(self, sent_ms: int, total_ms: int) -> None:
         """A bar for the terminal, drawn again as the call goes on."""
-        total_ms = open_recording(file).duration_ms
-
-        def draw(sent_ms: float) -> None:
-            done = "#" * int(30 * sent_ms / max(1, total_ms))
-            self.stderr.write(f"\r[{done:<30}] {sent_ms / 1000:.0f}/{total_ms / 1000:.0f} s ", ending="")
-
-        return draw
+        done = "#" * (30 * sent_ms // max(1, total_ms))
+        self.stderr.write(f"\r[{done:<30}] {sent_ms / 1000:.0f}/{total_ms / 1000:.0f} s ", ending="")
