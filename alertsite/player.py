@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import contextlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,6 +89,10 @@ async def play(
             await socket.send(call.closing)
         except ConnectionClosed as closed:
             raise PlayError(f"{url} {_closing_words(closed)} before the end of the recording") from None
+        except asyncio.CancelledError:  # whoever stops the player hangs up, as a caller does
+            with contextlib.suppress(ConnectionClosed):
+                await socket.send(call.closing)
+            raise
         await _wait_for_close(socket, url)
     return played
 
