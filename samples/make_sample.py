@@ -278,9 +278,7 @@ def wav(interleaved: bytes) -> bytes:
 def label(clean: dict[str, tuple[Samples, Active]]) -> dict[str, Any]:
     """Everything that is true of the call by the definitions of the events, in order of time."""
     active = {channel: clean[channel][1] for channel in CHANNELS}
-    spurts = {
-        channel: [(start * 10, end * 10) for start, end in runs(active[channel])] for channel in CHANNELS
-    }
+    spurts = {channel: [(start * 10, end * 10) for start, end in runs(active[channel])] for channel in CHANNELS}
     found = [
         *overlaps(spurts["caller"], spurts["agent"]),
         *interrupts(spurts, "caller", "agent"),
