@@ -1,0 +1,65 @@
+"""What the docs show is what the server says: examples of docs/protocol.md, settings of the README."""
+
+import asyncio
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from websockets.asyncio.client import connect
+
+from tests.conftest import Connect
+from tests.live import ROOT, LiveServer, an_alert, bearer, watcher_token
+
+EXAMPLES = {
+    name: json.loads(example)
+    for name, example in re.findall(
+        r"^```json (\w+)\n(.*?)^```", (ROOT / "docs/protocol.md").read_text(), re.DOTALL | re.MULTILINE
+    )
+}
+
+
+def shape(value: Any) -> Any:
+    """A frame's names and types, without its values."""
+    if isinstance(value, dict):
+        return {name: shape(inner) for name, inner in value.items() if name not in ("data", "repeatOf")}
+    return type(value)
+
+
+async def test_every_example_of_the_server_has_the_shape_of_the_real_frame(server: LiveServer) -> None:
+    headers = bearer(watcher_token(name="ann"))
+    async with connect(server.ws("/ws/alerts"), additional_headers=headers) as socket:
+        connected = json.loads(await socket.recv())
+        await asyncio.to_thread(server.post, an_alert("docs-1", kind="overlap", channel="all", occurredAt=1))
+        alert = json.loads(await socket.recv())
+        await socket.send(json.dumps(EXAMPLES["ping"]))
+        pong = json.loads(await socket.recv())
+    for name, frame in (("connected", connected), ("alert", alert), ("pong", pong)):
+        assert shape(EXAMPLES[name]) == shape(frame)
+
+
+async def test_every_example_of_a_client_does_what_is_said(server: LiveServer, subscribe: Connect) -> None:
+    client = await subscribe()
+    await client.send(**EXAMPLES["subscribe"])
+    await client.settled()
+    server.post(an_alert("docs-2"), an_alert(EXAMPLES["subscribe"]["callId"]))
+    assert (await client.receive())["callId"] == EXAMPLES["subscribe"]["callId"]
+    await client.send(**EXAMPLES["unsubscribe"])
+    await client.settled()
+
+
+async def test_the_goodbye_is_as_shown(own_server: Any) -> None:
+    server = own_server()
+    async with connect(server.ws("/"), additional_headers=bearer(watcher_token())) as socket:
+        await socket.recv()
+        await asyncio.to_thread(server.stop)
+        assert shape(json.loads(await socket.recv())) == shape(EXAMPLES["server_shutdown"])
+
+
+def test_every_setting_is_in_the_readme_and_the_other_way_round() -> None:
+    read = set(
+        re.findall(r"(?:text|whole|flag|listed)\(\s*\"([A-Z_]+)\"", Path(ROOT, "alertsite/settings.py").read_text())
+    )
+    table = Path(ROOT, "README.md").read_text().replace("`…_PER_USER`", "`ALERT_MAX_SUBSCRIBERS_PER_USER`")
+    told = set(re.findall(r"`([A-Z][A-Z_]{3,})`", "".join(re.findall(r"^\| `.*? \|", table, re.MULTILINE))))
+    assert read - {"DEMO_PASSWORD"} == told
