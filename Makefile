@@ -17,7 +17,7 @@ test: $(VENV)/.dev
 check: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/mypy
+	$(BIN)/python -m tests.with_production_settings -m mypy
 	$(BIN)/python -m tests.with_production_settings manage.py makemigrations --check --dry-run
 	$(BIN)/python -m tests.with_production_settings manage.py check --deploy --fail-level WARNING
 

@@ -1,4 +1,7 @@
-"""Runs a script as on a production machine: `python -m tests.with_production_settings manage.py check --deploy`."""
+"""Runs a script or a module with the settings of a production machine.
+
+`python -m tests.with_production_settings manage.py check --deploy`, or with `-m mypy`.
+"""
 
 import os
 import runpy
@@ -16,4 +19,8 @@ os.environ.update(
 if __name__ == "__main__":
     sys.argv = sys.argv[1:]
     sys.path.insert(0, os.getcwd())
-    runpy.run_path(sys.argv[0], run_name="__main__")
+    if sys.argv[0] == "-m":
+        sys.argv = sys.argv[1:]
+        runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
+    else:
+        runpy.run_path(sys.argv[0], run_name="__main__")
