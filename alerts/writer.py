@@ -161,8 +161,8 @@ def _store_patiently(jobs: list[_Job]) -> tuple[list[list[Stored]], list[publish
 
 def _store(jobs: list[_Job]) -> tuple[list[list[Stored]], list[publish.Published]]:
     reports = [report for job in jobs for report in job.reports]
-    known = _already_stored(reports)
     calls = _locked_calls({report.call_id for report in reports})
+    known = _already_stored(reports)  # after the lock: another process may have stored them while we waited for it
     fresh: list[Alert] = []
     for report in reports:
         if _identity(report) not in known:

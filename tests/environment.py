@@ -1,7 +1,11 @@
 """The tests' own environment, set before any setting is read (loaded by `-p` in pyproject.toml)."""
 
 import os
+import signal
 import tempfile
+
+# A shell that runs the tests in the background has them ignore Ctrl-C, and every server they start with them.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 os.environ.update(
     DJANGO_SECRET_KEY="only for tests, " + "x" * 50,
