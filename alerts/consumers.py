@@ -15,7 +15,8 @@ from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 
 from alerts.access import ANYBODY, Principal, may_subscribe, of_user
 from alerts.credentials import BadToken, principal_of
-from alerts.hub import Subscriber, the_hub
+from alerts.hub import the_hub
+from alerts.subscriber import Subscriber
 from alerts.writer import now_ms
 
 logger = logging.getLogger(__name__)
