@@ -29,6 +29,7 @@ logger = logging.getLogger(__name__)
 Answer = TypeVar("Answer")
 TICK_S = 0.1
 HIGH_WATER_BYTES = 256 * 1024  # per stream; full means its socket is not read until the bank has caught up
+PIECE_BYTES = 200  # of the inbox and its objects, for each piece
 LAGS_KEPT = 600  # ticks, about the last minute of a call
 
 
@@ -53,8 +54,7 @@ class HeardStream:
         """Takes a piece of the call; False: the bank is behind, wait with `drain` before reading on."""
         if self._arrived is None:
             self._arrived = time.monotonic()
-        if isinstance(event, Audio):
-            self._written_bytes += len(event.data)
+        self._written_bytes += _size(event)
         self._hearing.put(self._into, event)
         return self._waiting_bytes < HIGH_WATER_BYTES
 
@@ -69,9 +69,9 @@ class HeardStream:
             await self._room.wait()
 
     def _into(self, bank: CallBank, event: Any) -> None:
+        self._taken_bytes += _size(event)
         if isinstance(event, Audio):
             bank.push(self.start.call_id, event.data, event.channel)
-            self._taken_bytes += len(event.data)
         else:
             at_once = MAX_GAP_S * self.start.sample_rate
             for passed in range(0, event.samples, at_once):
@@ -139,6 +139,11 @@ class HeardStream:
     async def close(self, reason: str) -> None:
         """The end of the stream: what is left is heard, open findings end, the call's row is closed."""
         await self._hearing.end(self, reason)
+
+
+def _size(event: Audio | Gap) -> int:
+    """What a waiting piece takes, so that many tiny ones are bounded like a few large ones."""
+    return PIECE_BYTES + (len(event.data) if isinstance(event, Audio) else 0)
 
 
 class Hearing:

@@ -6,6 +6,7 @@ import json
 import struct
 import subprocess
 import sys
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
 from alertsite.player import play
+from tests.conftest import Connect
 from tests.live import MEDIA_TOKEN, ROOT, LiveServer, watcher_token
 
 SAMPLE = ROOT / "samples" / "call.wav"
@@ -100,6 +102,31 @@ async def test_a_call_played_fast_in_either_dialect_brings_the_same(server: Live
     await play(SAMPLE, url, dialect=dialect, call_id=call_id, token=MEDIA_TOKEN, speed=50)
     await closed(server, call_id)
     assert heard_live(server, call_id) == heard_offline(SAMPLE)
+
+
+async def test_subscribers_of_two_concurrent_calls_get_their_own_and_one_that_never_subscribed_gets_both(
+    server: LiveServer, subscribe: Connect
+) -> None:
+    calls = ["side-by-side-1", "side-by-side-2"]
+    own = {call: await subscribe(path=f"/ws/alerts?callId={call}") for call in calls}
+    both = await subscribe(watcher_token(*calls))
+    url = server.ws("/media/twilio/")
+    await asyncio.gather(
+        *(play(SAMPLE, url, dialect="twilio", call_id=call, token=MEDIA_TOKEN, speed=20) for call in calls)
+    )
+    for call in calls:
+        await closed(server, call)
+    got = {call: [alert["id"] for alert in await client.until_pong()] for call, client in own.items()}
+    for call in calls:
+        sent = server.rows(
+            "SELECT id FROM alerts_alert WHERE type = 'call_event' AND seq AND call_id ="
+            " (SELECT id FROM alerts_call WHERE call_id = ?) ORDER BY seq",
+            call,
+        )
+        assert [uuid.UUID(id_) for id_ in got[call]] == [uuid.UUID(id_) for (id_,) in sent]
+        assert len(got[call]) > 5
+    everything = [alert["id"] for alert in await both.until_pong()]
+    assert sorted(everything) == sorted(got[calls[0]] + got[calls[1]])
 
 
 async def test_every_finding_ends_with_its_final_duration(server: LiveServer) -> None:

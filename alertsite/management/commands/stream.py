@@ -9,15 +9,16 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from django.conf import settings
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
+from alertsite.management.one_line import OneLineCommand
 from alertsite.player import PlayError, play
-from analysis.audio import AudioError
+from analysis.audio import AudioError, open_recording
 
 DIALECTS = ("twilio", "pcm")
 
 
-class Command(BaseCommand):
+class Command(OneLineCommand):
     help = "Play the recording FILE into a media socket, as a phone system would."
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -33,6 +34,10 @@ class Command(BaseCommand):
         if not 0 < options["speed"] <= 1000:
             raise CommandError(f"--speed {options['speed']}: give a number above 0, up to 1000", returncode=2)
         call_id = options["call_id"] or f"{options['file'].stem}-{uuid.uuid4().hex[:8]}"
+        try:
+            open_recording(options["file"])
+        except (AudioError, OSError) as error:
+            raise CommandError(_one_line(error)) from error
         with contextlib.suppress(KeyboardInterrupt):
             self._play(dialect, call_id, options)
 
@@ -57,10 +62,17 @@ class Command(BaseCommand):
                 )
             )
         except (PlayError, AudioError, OSError) as error:
-            raise CommandError(str(error)) from error
+            raise CommandError(_one_line(error)) from error
         self.stdout.write(f"played {played.sent_ms / 1000:.1f} s in {played.frames} frames as call {call_id}")
 
     def _progress(self, sent_ms: int, total_ms: int) -> None:
         """A bar for the terminal, drawn again as the call goes on."""
         done = "#" * (30 * sent_ms // max(1, total_ms))
         self.stderr.write(f"\r[{done:<30}] {sent_ms / 1000:.0f}/{total_ms / 1000:.0f} s ", ending="")
+
+
+def _one_line(error: Exception) -> str:
+    """What is wrong, with the file's name first where it is about one."""
+    if isinstance(error, OSError) and error.filename:
+        return f"{error.filename}: {error.strerror}"
+    return str(error)

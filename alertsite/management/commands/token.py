@@ -4,9 +4,10 @@ import argparse
 import re
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import CommandParser
 
 from alerts.credentials import SCOPES, mint
+from alertsite.management.one_line import OneLineCommand
 
 UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
@@ -36,7 +37,7 @@ def calls(text: str) -> list[str]:
     return named
 
 
-class Command(BaseCommand):
+class Command(OneLineCommand):
     help = "Print a token that lets NAME in."
 
     def add_arguments(self, parser: CommandParser) -> None:

@@ -7,19 +7,20 @@ from typing import Any
 
 import orjson
 from django.conf import settings
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI
 
 from alerts.access import EVERY_CALL
 from alerts.credentials import mint
+from alertsite.management.one_line import OneLineCommand
 
 FINAL_CODES = frozenset({1008, 4001, 4002, 4003})  # trying again would end the same way
 RETRY_S = (0.5, 1, 2, 5)
 OWN_TOKEN_S = 3600
 
 
-class Command(BaseCommand):
+class Command(OneLineCommand):
     help = "Show alerts as they come; connects again by itself."
 
     def add_arguments(self, parser: CommandParser) -> None:
