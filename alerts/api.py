@@ -1,8 +1,11 @@
 """REST: post alerts, read back alerts and calls, get a token."""
 
+import queue
+import re
 from concurrent.futures import TimeoutError as TooLong
 from typing import Any
 
+from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 from rest_framework import exceptions, status
 from rest_framework.generics import ListAPIView
@@ -34,6 +37,14 @@ def principal_for(request: Request) -> Principal:
     return of_user(request.user, frozenset({"subscribe", "acknowledge"}), None)
 
 
+def reader_of(request: Request) -> Principal:
+    """Who asks to read. Raises PermissionDenied without the scope for it."""
+    principal = principal_for(request)
+    if "subscribe" not in principal.scopes:
+        raise exceptions.PermissionDenied
+    return principal
+
+
 class NewestFirst(CursorPagination):
     """Pages that cost the same however deep: ids grow with time."""
 
@@ -44,9 +55,16 @@ class NewestFirst(CursorPagination):
 
     def get_page_size(self, request: Request) -> int:
         asked = request.query_params.get(self.page_size_query_param, str(self.page_size))
-        if not asked.isascii() or not asked.isdigit() or not 1 <= int(asked) <= self.max_page_size:
-            raise exceptions.ValidationError({"pageSize": [f"{asked!r} is not a whole number from 1 to 500."]})
+        if not re.fullmatch(r"\d{1,3}", asked, re.ASCII) or not 1 <= int(asked) <= self.max_page_size:
+            raise exceptions.ValidationError({"pageSize": [f"{asked[:80]!r} is not a whole number from 1 to 500."]})
         return int(asked)
+
+    def paginate_queryset(self, queryset: Any, request: Request, view: Any = None) -> list[Any] | None:
+        """One page; a cursor is the client's to send, so what it names may be no id at all."""
+        try:
+            return super().paginate_queryset(queryset, request, view)
+        except (ValidationError, ValueError) as error:
+            raise exceptions.NotFound(self.invalid_cursor_message) from error
 
 
 class Alerts(ListAPIView[Alert]):
@@ -58,7 +76,7 @@ class Alerts(ListAPIView[Alert]):
 
     def get_queryset(self) -> QuerySet[Alert]:
         refuse_unknown(self.request, self.parameters)
-        alerts = visible_alerts(principal_for(self.request)).filter(suppressed=False)
+        alerts = visible_alerts(reader_of(self.request)).filter(suppressed=False)
         call_id = self.request.query_params.get("callId")
         return alerts.filter(call__call_id=call_id) if call_id is not None else alerts
 
@@ -69,8 +87,8 @@ class Alerts(ListAPIView[Alert]):
         _check_rights(principal, {item.get("callId", "") for item in posted})
         reports = [_report(item, principal.name) for item in posted]
         try:
-            stored = dispatch.report(*reports).result(STORE_WITHIN_S)
-        except TooLong as error:
+            stored = dispatch.report(*reports, within_s=STORE_WITHIN_S).result(STORE_WITHIN_S)
+        except (TooLong, queue.Full) as error:
             raise StorageAway from error
         return Response({"results": [_result(one) for one in stored]}, status=status.HTTP_201_CREATED)
 
@@ -144,7 +162,7 @@ class Calls(ListAPIView[Call]):
 
     def get_queryset(self) -> QuerySet[Call]:
         refuse_unknown(self.request, frozenset({"cursor", "pageSize", "active"}))
-        calls = visible_calls(principal_for(self.request)).select_related("team")
+        calls = visible_calls(reader_of(self.request)).select_related("team")
         active = self.request.query_params.get("active")
         if active not in (None, "true", "false"):
             raise exceptions.ValidationError({"active": [f"{active!r} is neither true nor false."]})

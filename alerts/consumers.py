@@ -4,6 +4,7 @@ import asyncio
 import logging
 import time
 import uuid
+from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -12,10 +13,12 @@ from channels.db import database_sync_to_async
 from channels.generic.websocket import AsyncWebsocketConsumer
 from django.conf import settings
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
+from django.http.request import split_domain_port, validate_host
 
 from alerts.access import ANYBODY, Principal, may_subscribe, of_user
 from alerts.credentials import BadToken, principal_of
 from alerts.hub import the_hub
+from alerts.places import places
 from alerts.subscriber import Subscriber
 from alerts.writer import now_ms
 
@@ -42,6 +45,7 @@ class AlertConsumer(AsyncWebsocketConsumer):
     subscriber: Subscriber | None = None
     _expiry: asyncio.TimerHandle | None = None
     _ending: asyncio.Task[None] | None = None
+    _place: str | None = None  # under whose name a place was taken
 
     async def dispatch(self, message: dict[str, Any]) -> None:
         """Straight to the handlers: the original passes through the database's thread at every message."""
@@ -64,13 +68,11 @@ class AlertConsumer(AsyncWebsocketConsumer):
         """The contract's checks, in its order."""
         self._check_origin()
         principal = await self._identify(query)
-        hub = the_hub()
-        if (
-            hub.draining
-            or len(hub) >= settings.ALERT_MAX_SUBSCRIBERS
-            or hub.count_of(principal.name) >= settings.ALERT_MAX_SUBSCRIBERS_PER_USER
-        ):
+        if the_hub().draining or not places.take(principal.name):
             raise Refused(1013, "Too many subscribers")
+        self._place = principal.name
+        if "subscribe" not in principal.scopes:
+            raise Refused(4003, "Call not allowed")
         call_id = query.get("callId")
         if call_id and not (_is_call_id(call_id) and await database_sync_to_async(may_subscribe)(principal, call_id)):
             raise Refused(4003, "Call not allowed")
@@ -88,10 +90,17 @@ class AlertConsumer(AsyncWebsocketConsumer):
 
     def _check_origin(self) -> None:
         origin = self._header(b"origin")
-        if origin is not None and origin not in settings.ALERT_ALLOWED_ORIGINS:
+        if origin is not None and origin not in settings.ALERT_ALLOWED_ORIGINS and origin != self._own_origin():
             raise Refused(1008, "Origin not allowed")
         if origin is None and self._token() is None and self._user.is_authenticated:
             raise Refused(1008, "Origin not allowed")
+
+    def _own_origin(self) -> str | None:
+        """The origin of our own pages at the address that the client used, if it is one of ours."""
+        host = self._header(b"host") or ""
+        if not validate_host(split_domain_port(host)[0], settings.ALLOWED_HOSTS):
+            return None
+        return f"{'https' if self.scope.get('scheme') == 'wss' else 'http'}://{host}"
 
     def _token(self) -> str | None:
         """The JWT, by header or subprotocol."""
@@ -112,14 +121,13 @@ class AlertConsumer(AsyncWebsocketConsumer):
             scopes = frozenset({"subscribe", "acknowledge"})
             return await database_sync_to_async(of_user)(self._user, scopes, None)
         if not settings.ALERT_ENABLE_AUTH:
-            return ANYBODY
+            return replace(ANYBODY, name=query.get("userId", ""))
         raise Refused(4001, "Missing or invalid JWT token")
 
     async def _begin(self, principal: Principal, query: dict[str, str]) -> None:
         self.subscriber = Subscriber(principal, self.send, self._leave)
-        name = principal.name or query.get("userId")
         session = {"sessionId": query.get("sessionId") or f"sub-{uuid.uuid4().hex[:12]}"}
-        user = {"userId": name} if name else {}
+        user = {"userId": principal.name} if principal.name else {}
         self._reply({"type": "connected", "payload": session | user | {"timestamp": now_ms()}})
         await the_hub().add(self.subscriber, query.get("callId"))
         if principal.expires_at is not None:
@@ -177,6 +185,9 @@ class AlertConsumer(AsyncWebsocketConsumer):
 
     async def disconnect(self, code: int) -> None:
         """The client has gone."""
+        if self._place is not None:
+            places.give_back(self._place)
+            self._place = None
         if self._expiry is not None:
             self._expiry.cancel()
         if self.subscriber is not None:

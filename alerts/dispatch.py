@@ -23,13 +23,16 @@ def _the_writer() -> Writer:
         return _writer
 
 
-def report(*reports: Report) -> Future[list[Stored]]:
+def report(*reports: Report, within_s: float | None = None) -> Future[list[Stored]]:
     """Raise alerts, from any thread: all are stored, in this order, and those not held back are delivered.
 
     Returns at once, unless 10,000 writes wait already. The future holds one `Stored` a report when they are
     committed, or the error of one that can never be stored.
+
+    Raises:
+        queue.Full: there was no room `within_s`.
     """
-    return _the_writer().submit(reports)
+    return _the_writer().submit(reports, within_s=within_s)
 
 
 def end(ids: Sequence[UUID], ended_at: int, duration_ms: int) -> Future[list[Stored]]:
@@ -58,10 +61,10 @@ def close_calls_left_open() -> int:
     return Call.objects.filter(active=True).update(active=False, ended_at=now_ms())
 
 
-def close() -> None:
-    """Writes what is queued and ends the writer."""
+def close(within_s: float) -> None:
+    """Writes what is queued and ends the writer; gives up what the database has not taken `within_s`."""
     global _writer
     with _making:
-        if _writer is not None:
-            _writer.close()
-            _writer = None
+        writer, _writer = _writer, None
+    if writer is not None:
+        writer.close(within_s)

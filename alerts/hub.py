@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections import Counter, OrderedDict
+from collections import OrderedDict
 from typing import Any
 
 from channels.layers import get_channel_layer
@@ -24,19 +24,11 @@ class Hub:
         self._everywhere: set[Subscriber] = set()  # never subscribed: every call they may see
         self._see_all: set[Subscriber] = set()  # get alerts about no call, whatever they follow
         self._by_group: dict[str, set[Subscriber]] = {}
-        self._per_user: Counter[str] = Counter()
         self._joined: set[str] = set()
         self._joining = asyncio.Lock()
         self._channel = ""
         self._task: asyncio.Task[None] | None = None
         self._last_seq: OrderedDict[str, int] = OrderedDict()  # of the calls last heard of
-
-    def __len__(self) -> int:
-        return len(self._subscribers)
-
-    def count_of(self, name: str) -> int:
-        """How many sockets a user has open here."""
-        return self._per_user[name]
 
     def subscribers(self) -> tuple[Subscriber, ...]:
         """Those connected now."""
@@ -45,7 +37,6 @@ class Hub:
     async def add(self, subscriber: Subscriber, call_id: str | None = None) -> None:
         """Takes a subscriber in: to follow one call, or, until it chooses, every call it may see."""
         self._subscribers.add(subscriber)
-        self._per_user[subscriber.principal.name] += 1
         if subscriber.principal.everything:
             self._see_all.add(subscriber)
         if call_id:
@@ -56,6 +47,8 @@ class Hub:
 
     async def follow(self, subscriber: Subscriber, call_id: str) -> None:
         """From now on only the chosen calls, and this is one of them."""
+        if subscriber not in self._subscribers:
+            return  # it was let go while its rights were looked up
         self._everywhere.discard(subscriber)
         subscriber.calls.add(call_id)
         self._by_group.setdefault(publish.group_of(call_id), set()).add(subscriber)
@@ -74,10 +67,9 @@ class Hub:
         subscriber.stop()
         if subscriber not in self._subscribers:
             return
-        self._per_user -= Counter([subscriber.principal.name])  # drops names that reach zero
         for members in (self._subscribers, self._everywhere, self._see_all):
             members.discard(subscriber)
-        for call_id in subscriber.calls:
+        for call_id in tuple(subscriber.calls):
             self._forget(subscriber, call_id)
             await self._settle(publish.group_of(call_id))
         await self._settle(publish.ALL_CALLS)

@@ -1,7 +1,9 @@
 """The one shape of an alert, everywhere it is shown, and of what may be posted."""
 
+import re
 from typing import Any
 
+import orjson
 from rest_framework import serializers
 
 from alerts.models import Alert, AlertType, Call, Severity
@@ -59,6 +61,10 @@ class CallSerializer(serializers.BaseSerializer[Call]):
         }
 
 
+NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")  # escaped in JSON; PostgreSQL cannot store it
+MAX_DATA_BYTES = 64 * 1024  # encoded; sixteen such alerts are what may wait for a client
+
+
 def no_controls(value: str) -> None:
     """Refuses text with control characters, which neither databases nor screens take well."""
     if any((ord(character) < 32 and character not in "\n\t") or ord(character) == 127 for character in value):
@@ -94,6 +100,14 @@ class PostedAlertSerializer(serializers.Serializer[dict[str, Any]]):
 
     def validate_callId(self, value: str) -> str:
         if any(ord(character) < 32 or ord(character) == 127 for character in value):
+            raise serializers.ValidationError("Control characters are not allowed.")
+        return value
+
+    def validate_data(self, value: dict[str, Any]) -> dict[str, Any]:
+        encoded = orjson.dumps(value)
+        if len(encoded) > MAX_DATA_BYTES:
+            raise serializers.ValidationError(f"{len(encoded)} bytes of JSON; {MAX_DATA_BYTES} is the most.")
+        if NUL.search(encoded):
             raise serializers.ValidationError("Control characters are not allowed.")
         return value
 

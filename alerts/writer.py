@@ -25,7 +25,7 @@ from alerts.serializers import wire
 logger = logging.getLogger(__name__)
 CORRELATION_WINDOW_MS = 10_000
 MAX_WAITING = 10_000  # jobs; full means the caller waits
-MAX_BATCH = 1_000  # reports a transaction, so that one long one never keeps the others waiting
+MAX_BATCH = 200  # reports a transaction, unless one list has more: nobody waits for a long one that is not theirs
 RETRY_S = (0.05, 0.2, 1.0)  # the last is repeated
 
 
@@ -88,22 +88,37 @@ class Writer:
         self._inbox: queue.Queue[_Job | None] = queue.Queue(MAX_WAITING)
         self._ahead: deque[_Job | None] = deque()  # taken from the inbox but too much for the batch
         self._closing = threading.Event()
+        self._giving_up = threading.Event()
         self._thread = threading.Thread(target=self._run, name="alert-writer", daemon=True)
         self._thread.start()
 
-    def submit(self, reports: Sequence[Report], ends: Sequence[End] = ()) -> Future[list[Stored]]:
-        """Queue writes, from any thread; waits while the queue is full. The future holds one `Stored` a report."""
+    def submit(
+        self, reports: Sequence[Report], ends: Sequence[End] = (), within_s: float | None = None
+    ) -> Future[list[Stored]]:
+        """Queue writes, from any thread; waits while the queue is full. The future holds one `Stored` a report.
+
+        Raises:
+            queue.Full: there was no room `within_s`.
+        """
         job = _Job(reports, ends, Future())
+        job.done.set_running_or_notify_cancel()  # whoever stops waiting for it takes nothing back
         if self._closing.is_set():
             raise RuntimeError("the alert writer has been closed")
-        self._inbox.put(job)
+        self._inbox.put(job, timeout=within_s)
         return job.done
 
-    def close(self) -> None:
-        """Writes what was queued, then ends the thread."""
+    def close(self, within_s: float) -> None:
+        """Writes what was queued, then ends the thread. What the database has not taken by then is given up."""
         self._closing.set()
-        self._inbox.put(None)
-        self._thread.join()
+        deadline = time.monotonic() + within_s
+        try:
+            self._inbox.put(None, timeout=within_s)
+            self._thread.join(max(0.0, deadline - time.monotonic()))
+        except queue.Full:
+            pass
+        if self._thread.is_alive():
+            self._giving_up.set()
+            logger.error("stopped while the database was away: about %d writes are lost", self._inbox.qsize() + 1)
 
     def _run(self) -> None:
         while batch := self._next_batch():
@@ -129,7 +144,7 @@ class Writer:
 
     def _commit(self, jobs: list[_Job]) -> None:
         try:
-            stored, published = _store_patiently(jobs)
+            stored, published = self._store_patiently(jobs)
         except Exception as error:
             if len(jobs) > 1:  # one of them cannot be stored: the others must not fail with it
                 for job in jobs:
@@ -138,39 +153,42 @@ class Writer:
                 logger.exception("alerts could not be stored")
                 jobs[0].done.set_exception(error)
             return
-        publish.publish(published)
+        try:
+            publish.publish(published)
+        except Exception:
+            logger.exception("stored alerts could not be published")
         for job, results in zip(jobs, stored, strict=True):
             job.done.set_result(results)
 
-
-def _store_patiently(jobs: list[_Job]) -> tuple[list[list[Stored]], list[publish.Published]]:
-    """Stores, and while the database is away keeps trying: nothing accepted is given up."""
-    attempt = 0
-    while True:
-        try:
-            with transaction.atomic():
-                return _store(jobs)
-        except (OperationalError, InterfaceError):
-            if attempt == 0:
-                logger.exception("the database is away; alerts wait for it")
-            with contextlib.suppress(Exception):
-                connection.close()
-            time.sleep(RETRY_S[min(attempt, len(RETRY_S) - 1)])
-            attempt += 1
+    def _store_patiently(self, jobs: list[_Job]) -> tuple[list[list[Stored]], list[publish.Published]]:
+        """Stores, and while the database is away keeps trying: nothing accepted is given up before the stop."""
+        attempt = 0
+        while True:
+            try:
+                with transaction.atomic():
+                    return _store(jobs)
+            except (OperationalError, InterfaceError):
+                if attempt == 0:
+                    logger.exception("the database is away; alerts wait for it")
+                with contextlib.suppress(Exception):
+                    connection.close()
+                if self._giving_up.wait(RETRY_S[min(attempt, len(RETRY_S) - 1)]):
+                    raise
+                attempt += 1
 
 
 def _store(jobs: list[_Job]) -> tuple[list[list[Stored]], list[publish.Published]]:
     reports = [report for job in jobs for report in job.reports]
-    calls = _locked_calls({report.call_id for report in reports})
+    calls = {call_id: _Ledger(call) for call_id, call in _locked_calls({report.call_id for report in reports}).items()}
     known = _already_stored(reports)  # after the lock: another process may have stored them while we waited for it
     fresh: list[Alert] = []
     for report in reports:
         if _identity(report) not in known:
-            alert = _decided(report, calls[report.call_id], fresh)
+            alert = calls[report.call_id].enter(report)
             fresh.append(alert)
             known[_identity(report)] = alert
     Alert.objects.bulk_create(fresh)
-    Call.objects.bulk_update(calls.values(), ["last_seq", "cooldowns"])
+    Call.objects.bulk_update([ledger.closed() for ledger in calls.values()], ["last_seq", "cooldowns"])
     for end in (end for job in jobs for end in job.ends):
         _end(end)
     stored = [[_stored(known[_identity(report)]) for report in job.reports] for job in jobs]
@@ -206,59 +224,80 @@ def _locked_calls(call_ids: set[str]) -> dict[str, Call]:
     return {call.call_id: call for call in locked}
 
 
-def _decided(report: Report, call: Call, batch: Sequence[Alert]) -> Alert:
-    """The alert that a report becomes; the call's row gets the state after it."""
-    decision, cooldowns = policy.decide(
-        str(report.id),
-        report.type,
-        report.kind,
-        report.channel,
-        report.severity,
-        policy.load(call.cooldowns),
-        report.timestamp,
-        settings.ALERT_COOLDOWN_MS,
-    )
-    call.cooldowns = policy.dump(cooldowns)
-    if not decision.suppressed:
-        call.last_seq += 1
-    return Alert(
-        id=report.id,
-        call=call,
-        seq=None if decision.suppressed else call.last_seq,
-        type=report.type,
-        kind=report.kind,
-        severity=report.severity,
-        channel=report.channel,
-        timestamp=report.timestamp,
-        occurred_at=report.occurred_at,
-        stored_at=now_ms(),
-        title=report.title,
-        message=report.message,
-        data=report.data,
-        actionable=report.actionable,
-        suppressed=decision.suppressed,
-        suppressed_count=decision.suppressed_count,
-        repeat_of=decision.repeat_of or report.repeat_of,
-        correlation_id=_correlation(report, call, batch),
-        source=report.source,
-        external_id=report.external_id,
-    )
+class _Ledger:
+    """What a transaction knows of one call while it enters alerts: its locked row and the state kept there."""
 
+    def __init__(self, call: Call) -> None:
+        self._call = call
+        self._cooldowns = policy.load(call.cooldowns)
+        self._sent: list[tuple[int, UUID]] = []  # time and id of the alerts sent in this transaction
+        self._stored: tuple[int, UUID] | None = None  # the first one sent earlier, since `_looked_from`
+        self._looked_from: int | None = None
 
-def _correlation(report: Report, call: Call, batch: Sequence[Alert]) -> UUID:
-    """The earliest alert sent about the call within the 10 s before, else the report itself."""
-    if not settings.ALERT_CALL_CORRELATION or not call.call_id:
-        return report.id
-    window = (report.timestamp - CORRELATION_WINDOW_MS, report.timestamp)
-    before = Alert.objects.filter(call=call, timestamp__range=window, suppressed=False)
-    first = before.order_by("timestamp", "seq").values_list("timestamp", "id").first()
-    candidates = [first] if first else []
-    candidates += [
-        (alert.timestamp, alert.id)
-        for alert in batch
-        if alert.call_id == call.pk and not alert.suppressed and window[0] <= alert.timestamp <= window[1]
-    ][:1]
-    return min(candidates, default=(0, report.id), key=lambda candidate: candidate[0])[1]
+    def enter(self, report: Report) -> Alert:
+        """The alert that a report becomes."""
+        decision, self._cooldowns = policy.decide(
+            str(report.id),
+            report.type,
+            report.kind,
+            report.channel,
+            report.severity,
+            self._cooldowns,
+            report.timestamp,
+            settings.ALERT_COOLDOWN_MS,
+        )
+        correlation_id = self._correlation(report)
+        if not decision.suppressed:
+            self._call.last_seq += 1
+            self._sent.append((report.timestamp, report.id))
+        return Alert(
+            id=report.id,
+            call=self._call,
+            seq=None if decision.suppressed else self._call.last_seq,
+            type=report.type,
+            kind=report.kind,
+            severity=report.severity,
+            channel=report.channel,
+            timestamp=report.timestamp,
+            occurred_at=report.occurred_at,
+            stored_at=now_ms(),
+            title=report.title,
+            message=report.message,
+            data=report.data,
+            actionable=report.actionable,
+            suppressed=decision.suppressed,
+            suppressed_count=decision.suppressed_count,
+            repeat_of=decision.repeat_of or report.repeat_of,
+            correlation_id=correlation_id,
+            source=report.source,
+            external_id=report.external_id,
+        )
+
+    def _correlation(self, report: Report) -> UUID:
+        """The earliest alert sent about the call within the 10 s before, else the report itself."""
+        if not settings.ALERT_CALL_CORRELATION or not self._call.call_id:
+            return report.id
+        window_from = report.timestamp - CORRELATION_WINDOW_MS
+        entered = next((one for one in self._sent if one[0] >= window_from), None)
+        before = [one for one in (self._first_stored(window_from), entered) if one and one[0] <= report.timestamp]
+        return min(before, default=(0, report.id), key=lambda one: one[0])[1]
+
+    def _first_stored(self, window_from: int) -> tuple[int, UUID] | None:
+        """Time and id of the first alert sent since `window_from` in earlier transactions.
+
+        Reports come in order, so an answer holds for most that follow: a list costs one query, not one for each.
+        """
+        holds = self._looked_from is not None and self._looked_from <= window_from
+        if not holds or (self._stored is not None and self._stored[0] < window_from):
+            sent = Alert.objects.filter(call=self._call, timestamp__gte=window_from, suppressed=False)
+            self._stored = sent.order_by("timestamp", "seq").values_list("timestamp", "id").first()
+            self._looked_from = window_from
+        return self._stored
+
+    def closed(self) -> Call:
+        """The row with the state after all that was entered."""
+        self._call.cooldowns = policy.dump(self._cooldowns)
+        return self._call
 
 
 def _end(end: End) -> None:

@@ -9,7 +9,7 @@ import logging
 import statistics
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any, TypeVar
@@ -30,6 +30,7 @@ Answer = TypeVar("Answer")
 TICK_S = 0.1
 HIGH_WATER_BYTES = 256 * 1024  # per stream; full means its socket is not read until the bank has caught up
 PIECE_BYTES = 200  # of the inbox and its objects, for each piece
+AHEAD_AT_MOST_S = 120  # how far silences may run ahead of the wall clock
 LAGS_KEPT = 600  # ticks, about the last minute of a call
 
 
@@ -39,6 +40,8 @@ class HeardStream:
     def __init__(self, hearing: "Hearing", start: Start) -> None:
         self.start = start
         self.began_ms = now_ms()
+        self._began = time.monotonic()
+        self._silent_samples: Counter[int | None] = Counter()  # by channel
         self.lags_ms: deque[float] = deque(maxlen=LAGS_KEPT)
         self.worst_lag_ms = 0.0
         self._arrived: float | None = None  # when the audio that waits longest came, monotonic s
@@ -51,12 +54,26 @@ class HeardStream:
         self._last_write: Future[list[Stored]] | None = None
 
     def write(self, event: Audio | Gap) -> bool:
-        """Takes a piece of the call; False: the bank is behind, wait with `drain` before reading on."""
+        """Takes a piece of the call; False: the bank is behind, wait with `drain` before reading on.
+
+        Raises:
+            Refused: 1003 when silences add up to far more than the time that has passed; hearing hours of nothing
+                would keep every other call waiting.
+        """
+        if isinstance(event, Gap):
+            self._check_clock(event)
         if self._arrived is None:
             self._arrived = time.monotonic()
         self._written_bytes += _size(event)
         self._hearing.put(self._into, event)
         return self._waiting_bytes < HIGH_WATER_BYTES
+
+    def _check_clock(self, gap: Gap) -> None:
+        self._silent_samples[gap.channel] += gap.samples
+        silent_s = self._silent_samples[gap.channel] / self.start.sample_rate
+        passed_s = time.monotonic() - self._began
+        if silent_s > passed_s + AHEAD_AT_MOST_S:
+            raise Refused(1003, f"{silent_s:.0f} s without audio in {passed_s:.0f} s; the stream's clock is wrong")
 
     @property
     def _waiting_bytes(self) -> int:
@@ -107,6 +124,13 @@ class HeardStream:
         raised.append(report.id)
         self._last_write = dispatch.report(report)
 
+    def report_safely(self, finding: Finding) -> None:
+        """Reports a finding; if that fails, the findings of other calls are reported all the same."""
+        try:
+            self.report(finding)
+        except Exception:
+            logger.exception("a finding could not be reported")
+
     def report_stream(self, kind: str, reason: str) -> None:
         """Tells that the stream `started` or `ended`."""
         words = wording.for_stream(kind, self.start.protocol, reason)
@@ -125,10 +149,11 @@ class HeardStream:
             **more,
         )
 
-    def hear_the_rest(self, bank: CallBank) -> CallStats:
-        """Closes the call in the bank and reports what that brings; tells what was heard in all."""
+    def hear_the_rest(self, bank: CallBank, reason: str) -> CallStats:
+        """Closes the call in the bank and reports what that brings, and the end; tells what was heard in all."""
         for finding in bank.close(self.start.call_id):
-            self.report(finding)
+            self.report_safely(finding)
+        self.report_stream("ended", reason)
         return bank.stats(self.start.call_id)
 
     async def stored(self) -> None:
@@ -167,7 +192,7 @@ class Hearing:
         Raises:
             Refused: 1008 if the call is being heard already, 1003 if it cannot be heard at its rate.
         """
-        await self._begin()
+        self._begin()
         if start.call_id in self._streams:
             raise Refused(1008, f"call {start.call_id[:80]!r} is being heard already")
         stream = self._streams[start.call_id] = HeardStream(self, start)
@@ -182,26 +207,23 @@ class Hearing:
             self._cleaning.add(task)
             task.add_done_callback(self._cleaning.discard)
             raise
-        stream.report_stream("started", "")
+        self.put(lambda bank, kind: stream.report_stream(kind, ""), "started")
         return stream
 
-    async def _begin(self) -> None:
+    def _begin(self) -> None:
         if self._thread is None:
             self._thread = threading.Thread(target=self._hear, name="call-bank", daemon=True)
             self._thread.start()
-            left = await database_sync_to_async(dispatch.close_calls_left_open)()
-            if left:
-                logger.warning("%d calls were in progress when an earlier server stopped; they are closed", left)
 
     async def end(self, stream: HeardStream, reason: str) -> None:
         """Hear what is left of a stream, report its findings and close its row."""
-        call_id = stream.start.call_id
-        heard = await self._ask(stream.hear_the_rest)
-        stream.report_stream("ended", reason)
-        await stream.stored()
-        await database_sync_to_async(dispatch.close_call)(call_id)
-        self._streams.pop(call_id, None)
-        self._log_end(stream, heard, reason)
+        try:
+            heard = await self._ask(lambda bank: stream.hear_the_rest(bank, reason))
+            self._log_end(stream, heard, reason)
+            await stream.stored()
+            await database_sync_to_async(dispatch.close_call)(stream.start.call_id)
+        finally:
+            self._streams.pop(stream.start.call_id, None)
 
     def _log_end(self, stream: HeardStream, heard: CallStats, reason: str) -> None:
         lags = stream.lags_ms or [0.0]
@@ -244,12 +266,14 @@ class Hearing:
                 job(self._bank, given)
             except Exception:  # of one call; the others are heard all the same
                 logger.exception("a piece of a call could not be taken")
-        for call_id, finding in self._bank.tick():
-            streams[call_id].report(finding)
-        now = time.monotonic()
-        for stream, arrived in arrivals.items():
-            if arrived is not None:
-                stream.caught_up((now - arrived) * 1000)
+        try:
+            for call_id, finding in self._bank.tick():
+                streams[call_id].report_safely(finding)
+        finally:
+            now = time.monotonic()
+            for stream, arrived in arrivals.items():
+                if arrived is not None:
+                    stream.caught_up((now - arrived) * 1000)
 
 
 def _answer(bank: CallBank, asked: tuple[Callable[[CallBank], Answer], "Future[Answer]"]) -> None:

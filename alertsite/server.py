@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from typing import Any
 
 import uvicorn
+from django.db import connections
 
 from alerts import dispatch
 from alerts.consumers import say_goodbye
@@ -17,6 +18,7 @@ from alertsite.routing import media
 
 logger = logging.getLogger(__name__)
 MEDIA_WITHIN_S = 10.0
+STORED_WITHIN_S = 10.0
 DELIVERED_WITHIN_S = 5.0
 LARGEST_MESSAGE_BYTES = 16 * 1024 * 1024  # uvicorn's own bound; sockets have tighter ones of theirs
 Background = Callable[[], Coroutine[Any, Any, None]]
@@ -74,7 +76,7 @@ async def drain() -> None:
             await media().shutdown()
     except TimeoutError:
         logger.error("some calls could not be closed within %.0f s", MEDIA_WITHIN_S)
-    await asyncio.to_thread(dispatch.close)
+    await asyncio.to_thread(dispatch.close, STORED_WITHIN_S)
     await say_goodbye(DELIVERED_WITHIN_S)
 
 
@@ -83,7 +85,12 @@ def serve(host: str, port: int, background: Background | None = None) -> None:
 
     Raises:
         OSError: the address cannot be listened on.
+        DatabaseError: the database cannot be used.
     """
+    left = dispatch.close_calls_left_open()
+    connections.close_all()
+    if left:
+        logger.warning("%d calls were in progress when an earlier server stopped; they are closed", left)
     config = uvicorn.Config(
         "alertsite.asgi:application",
         loop="uvloop",

@@ -1,6 +1,8 @@
 """Every setting of the server: read once from the environment (and `.env`), failing loudly by name."""
 
+import os
 import re
+import secrets
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -9,20 +11,19 @@ import environ
 from django.core.exceptions import ImproperlyConfigured
 
 BASE_DIR = Path(__file__).resolve().parent.parent
-env = environ.Env()
 environ.Env.read_env(BASE_DIR / ".env")  # the environment wins: what is set already is kept
 
 
 def text(name: str, default: str = "") -> str:
     """The variable as text; unset and empty mean the default."""
-    return str(env.str(name, default="")).strip() or default
+    return os.environ.get(name, "").strip() or default  # not through environ, which takes "$…" for a reference
 
 
-def whole(name: str, default: int, at_least: int = 0) -> int:
-    """The variable as a whole number of `at_least` or more."""
+def whole(name: str, default: int, at_least: int = 0, at_most: int = 10**9) -> int:
+    """The variable as a whole number from `at_least` to `at_most`."""
     raw = text(name, str(default))
-    if not re.fullmatch(r"\d+", raw, re.ASCII) or int(raw) < at_least:
-        raise ImproperlyConfigured(f"{name}: {raw!r} is not a whole number of {at_least} or more")
+    if not re.fullmatch(r"\d{1,10}", raw, re.ASCII) or not at_least <= int(raw) <= at_most:
+        raise ImproperlyConfigured(f"{name}: {raw!r} is not a whole number from {at_least} to {at_most}")
     return int(raw)
 
 
@@ -55,10 +56,11 @@ def database(url: str) -> dict[str, Any]:
 
     SQLite: its defaults fail most concurrent transactions; WAL and an immediate lock let them queue.
     """
+    scheme = url.partition(":")[0]  # all that an error may show: the rest can hold a password
     try:
-        config = dict(env.db_url_config(url))
-    except (environ.ImproperlyConfigured, ValueError) as error:
-        raise ImproperlyConfigured(f"DATABASE_URL: {url!r} cannot be read") from error
+        config = dict(environ.Env.db_url_config(url))
+    except (environ.ImproperlyConfigured, ValueError, KeyError) as error:
+        raise ImproperlyConfigured(f"DATABASE_URL: a {scheme!r} address that cannot be read") from error
     if config["ENGINE"] == "django.db.backends.sqlite3":
         config["OPTIONS"] = {
             "transaction_mode": "IMMEDIATE",
@@ -67,10 +69,10 @@ def database(url: str) -> dict[str, Any]:
         }
         config["TEST"] = {"NAME": str(BASE_DIR / "var" / "test.sqlite3")}
         return config
-    raise ImproperlyConfigured(f"DATABASE_URL: {url!r}: this version stores in SQLite (sqlite:///path)")
+    raise ImproperlyConfigured(f"DATABASE_URL: {scheme!r}: this version stores in SQLite (sqlite:///path)")
 
 
-PORT = whole("PORT", 8088, at_least=1)
+PORT = whole("PORT", 8088, at_least=1, at_most=65_535)
 PUBLIC_URL = text("PUBLIC_URL", f"http://127.0.0.1:{PORT}").rstrip("/")
 OWN_ORIGIN = origin_of("PUBLIC_URL", PUBLIC_URL)
 HTTPS = OWN_ORIGIN.startswith("https://")
@@ -87,6 +89,8 @@ ALERT_ENABLE_AUTH = flag("ALERT_ENABLE_AUTH", True)
 ALERT_SERVER_JWT_SECRET = text("ALERT_SERVER_JWT_SECRET")
 if ALERT_ENABLE_AUTH and len(ALERT_SERVER_JWT_SECRET.encode()) < 32:
     raise ImproperlyConfigured("ALERT_SERVER_JWT_SECRET must have 32 bytes or more; `make run` writes one into .env")
+if not ALERT_SERVER_JWT_SECRET:  # auth is off and there is no secret: nobody's token may pass for one of ours
+    ALERT_SERVER_JWT_SECRET = secrets.token_urlsafe(48)
 ALERT_ALLOWED_ORIGINS = [
     origin_of("ALERT_ALLOWED_ORIGINS", url)
     for url in listed("ALERT_ALLOWED_ORIGINS", [OWN_ORIGIN, "http://localhost:3000"])
@@ -101,8 +105,14 @@ MEDIA_TOKEN = text("MEDIA_TOKEN")
 DATABASES = {"default": database(text("DATABASE_URL", f"sqlite:///{BASE_DIR / 'var' / 'alertsite.sqlite3'}"))}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
-# One process: the layer only has to hold what the hub has not drained yet, so it is large and never waits.
-CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer", "CONFIG": {"capacity": 20_000}}}
+# One process: the layer only has to hold what the hub has not drained yet, so it is large and never waits. By
+# default it would throw the hub out of its groups after a day.
+CHANNEL_LAYERS = {
+    "default": {
+        "BACKEND": "channels.layers.InMemoryChannelLayer",
+        "CONFIG": {"capacity": 20_000, "group_expiry": 10**9},
+    }
+}
 
 INSTALLED_APPS = [
     "daphne",  # before staticfiles: it serves `runserver`
@@ -177,8 +187,9 @@ REST_FRAMEWORK = {
     ],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_PARSER_CLASSES": ["alerts.parsers.StrictJSONParser"],
 }
+DATA_UPLOAD_MAX_MEMORY_SIZE = 16 * 1024 * 1024  # a list of 1,000 long alerts
 SIMPLE_JWT = {
     "SIGNING_KEY": ALERT_SERVER_JWT_SECRET,
     "ALGORITHM": "HS256",

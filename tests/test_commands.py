@@ -51,6 +51,12 @@ def test_a_failure_is_exit_code_1_and_one_line_naming_the_file_or_value(words: t
     assert FAILURES[words] in done.stderr
 
 
+def test_a_database_that_is_not_prepared_is_one_line_that_says_what_to_do(tmp_path: Path) -> None:
+    done = manage("serve", DATABASE_URL=f"sqlite:///{tmp_path / 'empty.sqlite3'}")
+    assert (done.returncode, len(done.stderr.splitlines())) == (1, 1), done.stderr
+    assert "manage.py migrate" in done.stderr
+
+
 BAD_SETTINGS = {
     "ALERT_COOLDOWN_MS": "soon",
     "ALERT_MAX_SUBSCRIBERS": "0",

@@ -163,6 +163,30 @@ async def test_what_was_heard_before_a_call_broke_off_is_kept_and_its_call_is_cl
     await play(SAMPLE, server.ws("/media/twilio/"), dialect="twilio", call_id="after", token=MEDIA_TOKEN, speed=100)
 
 
+async def test_a_stream_whose_silences_run_ahead_of_the_clock_is_ended_and_others_are_heard(
+    server: LiveServer,
+) -> None:
+    async with connect(server.ws("/media/twilio/")) as socket:
+        start = {
+            "streamSid": "MZ1",
+            "callSid": "jumps",
+            "tracks": ["inbound"],
+            "customParameters": {"token": MEDIA_TOKEN},
+        }
+        start["mediaFormat"] = {"encoding": "audio/x-mulaw", "sampleRate": 8000, "channels": 1}
+        await socket.send(json.dumps({"event": "start", "start": start}))
+        with contextlib.suppress(ConnectionClosed):
+            for chunk in range(1, 1000):
+                media = {"track": "inbound", "chunk": str(chunk), "timestamp": str(chunk * 59_000), "payload": "//8="}
+                await socket.send(json.dumps({"event": "media", "media": media}))
+        await socket.wait_closed()
+        assert (socket.close_code, "clock" in (socket.close_reason or "")) == (1003, True)
+    await closed(server, "jumps")
+    await play(SAMPLE, server.ws("/media/pcm/"), dialect="pcm", call_id="beside", token=MEDIA_TOKEN, speed=50)
+    await closed(server, "beside")
+    assert heard_live(server, "beside") == heard_offline(SAMPLE)
+
+
 async def test_the_same_call_cannot_be_heard_twice_at_once(server: LiveServer) -> None:
     path, headers = "/media/pcm/?call_id=twice", {"Authorization": f"Bearer {MEDIA_TOKEN}"}
     async with connect(server.ws(path), additional_headers=headers) as first:

@@ -164,11 +164,73 @@ def _database_token(name: str) -> str:
     return mint(name, 60, ["subscribe"])
 
 
-@pytest.mark.parametrize("query", ["colour=red", "pageSize=0", "pageSize=501", "pageSize=many", "cursor=rubbish"])
+UNANSWERABLE = [
+    "colour=red",
+    "pageSize=0",
+    "pageSize=501",
+    "pageSize=many",
+    "pageSize=" + "9" * 5_000,
+    "cursor=rubbish",
+]
+
+
+@pytest.mark.parametrize("query", UNANSWERABLE)
 def test_a_query_that_cannot_be_answered_is_refused(server: LiveServer, query: str) -> None:
     status, answer = server.call("GET", f"/api/v1/alerts/?{query}", token=watcher_token())
     assert status in (400, 404), answer
     assert query.partition("=")[0] in str(answer) or "cursor" in str(answer)
+
+
+BODIES = {
+    "half a character": b'{"data": {"x": "\\ud800"}}',
+    "half a character as a name": b'{"\\ud800": 1}',
+    "a bottomless list": b"[" * 100_000,
+    "not a number": b'{"occurredAt": NaN}',
+    "nothing": b"",
+    "bytes": b"\xff\xfe",
+    "a number of many digits": b'{"occurredAt": ' + b"9" * 5_000 + b"}",
+    "a number": b"7",
+    "a list of numbers": b"[7]",
+    "null": b"null",
+}
+
+
+@pytest.mark.parametrize("body", BODIES.values(), ids=BODIES)
+def test_a_body_that_is_no_alert_is_a_bad_request(server: LiveServer, body: bytes) -> None:
+    status, answer = post(server, body)
+    assert status == 400
+    assert isinstance(answer, dict), answer
+
+
+def test_data_may_have_64_kib_and_no_more_and_nothing_that_cannot_be_stored(server: LiveServer, call_id: str) -> None:
+    most = {"x": "y" * (64 * 1024 - len('{"x":""}'))}
+    assert post(server, an_alert(call_id, data=most))[0] == 201
+    status, answer = post(server, an_alert(call_id, data={"x": most["x"] + "y"}))
+    assert (status, list(answer)) == (400, ["data"])
+    assert post(server, an_alert(call_id, data={"x": "a\x00b"}))[0] == 400
+    assert post(server, an_alert(call_id, data={"x": "a\\u0000b"}, kind="k"))[0] == 201
+
+
+def test_a_thousand_long_alerts_are_one_list(server: LiveServer, call_id: str) -> None:
+    status, answer = post(server, [an_alert(call_id, kind=str(number), message="m" * 3_900) for number in range(1000)])
+    assert status == 201, answer
+    assert [one["seq"] for one in answer["results"]] == list(range(1, 1001))
+
+
+def test_a_body_beyond_all_bounds_is_refused_as_such(server: LiveServer) -> None:
+    status, answer = post(server, b" " * (16 * 1024 * 1024 + 1))
+    assert status == 413
+    assert "16777216" in answer["detail"]
+
+
+def test_a_cursor_that_names_nothing_is_not_found(server: LiveServer) -> None:
+    for route in ("alerts", "calls"):
+        assert server.call("GET", f"/api/v1/{route}/?cursor=cD1hYmM%3D", token=watcher_token())[0] == 404
+
+
+def test_a_token_that_may_only_publish_reads_nothing(server: LiveServer) -> None:
+    for route in ("alerts", "calls"):
+        assert server.call("GET", f"/api/v1/{route}/", token=publisher_token())[0] == 403
 
 
 def test_what_was_stored_survives_a_kill(own_server: Any) -> None:

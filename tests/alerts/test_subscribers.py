@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect as connect_and_block
-from websockets.typing import Subprotocol
+from websockets.typing import Origin, Subprotocol
 
 from tests.conftest import Connect
-from tests.live import LiveServer, an_alert, bearer, watcher_token
+from tests.live import LiveServer, an_alert, bearer, publisher_token, watcher_token
 
 
 def forged(**claims: Any) -> str:
@@ -84,6 +84,20 @@ async def test_a_call_that_is_hidden_and_one_that_is_unknown_are_refused_alike(s
         for call in ("red-call", "no-such-call")
     ]
     assert answers == [(4003, "Call not allowed")] * 2
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1"])
+async def test_our_own_page_may_connect_at_every_address_that_it_is_served_from(own_server: Any, host: str) -> None:
+    server = own_server(PUBLIC_URL="http://elsewhere.example")
+    address = f"{host}:{server.port}"
+    token = [Subprotocol("alerts.v1"), Subprotocol(f"bearer.{watcher_token()}")]
+    async with connect(f"ws://{address}/ws/alerts", subprotocols=token, origin=Origin(f"http://{address}")) as socket:
+        assert json.loads(await socket.recv())["type"] == "connected"
+    assert await refusal(server, origin=f"https://{address}") == (1008, "Origin not allowed")
+
+
+async def test_a_token_that_may_only_publish_follows_nothing(server: LiveServer) -> None:
+    assert await refusal(server, additional_headers=bearer(publisher_token())) == (4003, "Call not allowed")
 
 
 async def test_another_path_is_refused_before_the_upgrade(server: LiveServer) -> None:
@@ -284,6 +298,24 @@ async def test_more_sockets_than_a_user_may_have_are_refused_and_a_place_is_free
             assert json.loads(await other.recv())["type"] == "connected"
     async with connect(server.ws("/"), additional_headers=headers) as again:
         assert json.loads(await again.recv())["type"] == "connected"
+
+
+async def test_many_who_come_at_once_get_no_more_places_than_there_are(own_server: Any) -> None:
+    server = own_server(ALERT_MAX_SUBSCRIBERS_PER_USER="3")
+    headers = bearer(watcher_token(name="ann"))
+    sockets = [connect(server.ws("/?callId=x"), additional_headers=headers) for _ in range(30)]
+    async with contextlib.AsyncExitStack() as stack:
+        clients = await asyncio.gather(*(stack.enter_async_context(socket) for socket in sockets))
+        first = await asyncio.gather(*(client.recv() for client in clients), return_exceptions=True)
+    assert sum(isinstance(frame, str) for frame in first) == 3
+
+
+async def test_with_auth_off_the_limit_per_user_is_of_each_user_id(own_server: Any) -> None:
+    server = own_server(ALERT_ENABLE_AUTH="false", ALERT_MAX_SUBSCRIBERS_PER_USER="1")
+    async with connect(server.ws("/?userId=ann")), connect(server.ws("/?userId=bob")), connect(server.ws("/")):
+        assert await refusal(server, "/?userId=ann") == (1013, "Too many subscribers")
+        async with connect(server.ws("/")) as nobody:
+            assert json.loads(await nobody.recv())["type"] == "connected"
 
 
 async def test_with_auth_off_the_alert_socket_alone_is_open(own_server: Any) -> None:

@@ -4,6 +4,7 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import DatabaseError
 
 from alertsite.server import serve
 
@@ -30,5 +31,7 @@ def listen_and_serve(command: BaseCommand, host: str, port: int, **more: Any) ->
     """Serve, with what is wrong about the address as one line."""
     try:
         serve(host, port, **more)
+    except DatabaseError as error:
+        raise CommandError(f"the database cannot be used: {error}. `manage.py migrate` prepares it") from error
     except (OSError, OverflowError) as error:
         raise CommandError(f"cannot listen on {host}:{port}: {error}") from error

@@ -37,15 +37,16 @@ class Command(OneLineCommand):
         while True:
             bearer = token or mint("watch", OWN_TOKEN_S, ["subscribe"], [EVERY_CALL])
             try:
-                async with connect(url, additional_headers={"Authorization": f"Bearer {bearer}"}) as socket:
+                headers = {"Authorization": f"Bearer {bearer}"}
+                async with connect(url, additional_headers=headers, proxy=None) as socket:
                     for call in calls:
                         await socket.send(orjson.dumps({"type": "subscribe", "callId": call}).decode())
                     async for frame in socket:
                         attempt = 0
                         self._show(orjson.loads(frame))
                     code, reason = socket.close_code, socket.close_reason
-            except InvalidURI as error:
-                raise CommandError(str(error), returncode=2) from error
+            except (InvalidURI, ValueError) as error:  # ValueError: a port that is none
+                raise CommandError(f"--url {url!r}: {error}", returncode=2) from error
             except ConnectionClosed as error:
                 code, reason = (error.rcvd.code, error.rcvd.reason) if error.rcvd else (1006, "connection lost")
             except (OSError, InvalidHandshake, TimeoutError) as error:

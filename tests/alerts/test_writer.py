@@ -1,0 +1,87 @@
+"""The writer: what is accepted is stored, whoever stops waiting for it and however long the database is away."""
+
+import asyncio
+import signal
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from alerts import dispatch
+from alerts.models import Alert, Severity
+from alerts.writer import Report
+from tests.live import an_alert, publisher_token
+
+
+@pytest.fixture
+def _writing(transactional_db: None) -> Iterator[None]:
+    yield
+    dispatch.close(10)
+
+
+def a_report(call_id: str = "a-call", **more: Any) -> Report:
+    return Report(type="call_event", severity=Severity.LOW, title="t", message="m", call_id=call_id, **more)
+
+
+@pytest.mark.usefixtures("_writing")
+async def test_a_waiter_that_gives_up_takes_nothing_back_and_ends_nothing() -> None:
+    reports = [a_report(kind=str(number)) for number in range(20)]
+    waiters = [asyncio.ensure_future(asyncio.wrap_future(dispatch.report(report))) for report in reports]
+    for waiter in waiters:
+        waiter.cancel()
+    last = await asyncio.wrap_future(dispatch.report(a_report(kind="last")))
+    assert last[0].seq == 21
+    assert await Alert.objects.acount() == 21
+
+
+@pytest.mark.usefixtures("_writing")
+def test_one_report_that_cannot_be_stored_fails_alone() -> None:
+    good, bad, also_good = (
+        dispatch.report(report) for report in (a_report(), a_report(data={"x": {1}}), a_report("b"))
+    )
+    assert good.result(10)[0].seq == 1
+    with pytest.raises(TypeError):
+        bad.result(10)
+    assert also_good.result(10)[0].seq == 1
+
+
+@pytest.mark.usefixtures("_writing")
+def test_the_anchor_of_a_correlation_is_the_first_sent_within_ten_seconds_before_in_whatever_batches() -> None:
+    times = [0, 4_000, 9_999, 10_000, 10_001, 14_000, 24_001]
+    reports = [a_report(kind=str(at), timestamp=1_000_000 + at) for at in times]
+    dispatch.report(*reports[:3]).result(10)
+    dispatch.report(*reports[3:]).result(10)
+    anchors = dict(Alert.objects.values_list("timestamp", "correlation_id"))
+    by_id = {report.id: report.timestamp for report in reports}
+    assert [by_id[anchors[1_000_000 + at]] - 1_000_000 for at in times] == [0, 0, 0, 0, 4_000, 4_000, 24_001]
+
+
+def test_alerts_posted_while_the_database_is_locked_are_stored_when_it_is_back(own_server: Any) -> None:
+    server = own_server()
+    lock = sqlite3.connect(server.folder / "db.sqlite3", isolation_level=None)
+    lock.execute("BEGIN IMMEDIATE")
+    answers: list[Any] = []
+    post = threading.Thread(target=lambda: answers.append(server.post(an_alert("waits"))))
+    post.start()
+    time.sleep(2)
+    lock.execute("ROLLBACK")
+    lock.close()
+    post.join()
+    assert [one["seq"] for one in answers[0]] == [1]
+
+
+def test_sigterm_ends_the_server_while_the_database_is_away(own_server: Any) -> None:
+    server = own_server()
+    lock = sqlite3.connect(server.folder / "db.sqlite3", isolation_level=None)
+    lock.execute("BEGIN IMMEDIATE")
+    post = threading.Thread(
+        target=lambda: server.call("POST", "/api/v1/alerts/", an_alert("lost"), publisher_token()), daemon=True
+    )
+    post.start()
+    time.sleep(1)
+    assert server.stop(signal.SIGTERM, within_s=60) == 0
+    lock.close()
+    assert "writes are lost" in server.log
