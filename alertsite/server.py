@@ -87,10 +87,6 @@ def serve(host: str, port: int, background: Background | None = None) -> None:
         OSError: the address cannot be listened on.
         DatabaseError: the database cannot be used.
     """
-    left = dispatch.close_calls_left_open()
-    connections.close_all()
-    if left:
-        logger.warning("%d calls were in progress when an earlier server stopped; they are closed", left)
     config = uvicorn.Config(
         "alertsite.asgi:application",
         loop="uvloop",
@@ -104,4 +100,8 @@ def serve(host: str, port: int, background: Background | None = None) -> None:
     )
     listener = socket.create_server((host, port), backlog=2048, reuse_port=False)
     with contextlib.closing(listener):
+        left = dispatch.close_calls_left_open()
+        connections.close_all()
+        if left:
+            logger.warning("%d calls were in progress when an earlier server stopped; they are closed", left)
         DrainingServer(config, background).run(sockets=[listener])
