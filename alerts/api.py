@@ -1,5 +1,7 @@
-"""REST: post alerts, read back alerts and calls, get a token."""
+"""REST: post alerts, read back alerts and calls, give calls to teams."""
 
+import base64
+import binascii
 import queue
 import re
 from concurrent.futures import TimeoutError as TooLong
@@ -12,12 +14,13 @@ from rest_framework.generics import ListAPIView
 from rest_framework.pagination import CursorPagination
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.views import APIView
 
 from alerts import dispatch
-from alerts.access import Principal, of_user, visible_alerts, visible_calls
-from alerts.models import Alert, Call, Severity
+from alerts.access import Principal, is_call_id, of_user, visible_alerts, visible_calls
+from alerts.models import Alert, Call, Severity, Team
 from alerts.serializers import AlertSerializer, CallSerializer, PostedAlertSerializer
-from alerts.writer import Report, Stored
+from alerts.writer import Report, Stored, now_ms
 
 MAX_POSTED = 1_000
 STORE_WITHIN_S = 10
@@ -34,7 +37,7 @@ def principal_for(request: Request) -> Principal:
     """Who asks: by token, or a user of our own pages."""
     if isinstance(request.user, Principal):
         return request.user
-    return of_user(request.user, frozenset({"subscribe", "acknowledge"}), None)
+    return of_user(request.user.get_username())
 
 
 def reader_of(request: Request) -> Principal:
@@ -167,3 +170,87 @@ class Calls(ListAPIView[Call]):
         if active not in (None, "true", "false"):
             raise exceptions.ValidationError({"active": [f"{active!r} is neither true nor false."]})
         return calls if active is None else calls.filter(active=active == "true")
+
+
+class OneCall(APIView):
+    """GET: one call. PUT: makes it if it is not there. PATCH: gives it to a team. The last two are for staff."""
+
+    def get(self, request: Request, key: str) -> Response:
+        return Response(CallSerializer(_visible_call(reader_of(request), key)).data)
+
+    def put(self, request: Request, key: str) -> Response:
+        """201 when it was made, 200 when it was there; a team that is named becomes its team."""
+        _arranger(request)
+        call_id, change = _call_id(key), _call_change(request.data)
+        call, made = Call.objects.get_or_create(call_id=call_id, defaults={"started_at": now_ms(), **change})
+        if not made:
+            _give(call, change)
+        return Response(CallSerializer(call).data, status.HTTP_201_CREATED if made else status.HTTP_200_OK)
+
+    def patch(self, request: Request, key: str) -> Response:
+        call = _visible_call(_arranger(request), key)
+        _give(call, _call_change(request.data))
+        return Response(CallSerializer(call).data)
+
+
+def _arranger(request: Request) -> Principal:
+    """Who asks, if they may arrange calls; refused before anything is looked up, so that nothing is learned."""
+    principal = principal_for(request)
+    if not principal.arranges:
+        raise exceptions.PermissionDenied
+    return principal
+
+
+def _call_id(key: str) -> str:
+    """The call id that a part of a path stands for: itself, or `~` and base64url of any other.
+
+    Raises:
+        NotFound: it stands for none.
+    """
+    call_id = key
+    if key.startswith("~"):
+        try:
+            padded = key[1:].encode() + b"=" * (-len(key[1:]) % 4)
+            call_id = base64.b64decode(padded, altchars=b"-_", validate=True).decode()
+        except (binascii.Error, ValueError) as error:
+            raise exceptions.NotFound from error
+    elif not re.fullmatch(r"[A-Za-z0-9._:@+-]+", key):
+        raise exceptions.NotFound
+    if not is_call_id(call_id):
+        raise exceptions.NotFound
+    return call_id
+
+
+def _visible_call(principal: Principal, key: str) -> Call:
+    """Hidden is unknown: both are not found, in the same words."""
+    call = visible_calls(principal).select_related("team").filter(call_id=_call_id(key)).first()
+    if call is None:
+        raise exceptions.NotFound
+    return call
+
+
+def _call_change(posted: Any) -> dict[str, Team | None]:
+    """The team that is asked for, if one is.
+
+    Raises:
+        ValidationError: another field, or a team that there is not.
+    """
+    if not isinstance(posted, dict):
+        raise exceptions.ValidationError({"detail": f"Expected an object, got {type(posted).__name__}."})
+    unknown = sorted(set(posted) - {"team"})
+    if unknown:
+        raise exceptions.ValidationError({name: ["Unknown field."] for name in unknown})
+    if "team" not in posted or posted["team"] is None:
+        return dict(posted)
+    team = None
+    if isinstance(posted["team"], str) and "\0" not in posted["team"]:
+        team = Team.objects.filter(slug=posted["team"]).first()
+    if team is None:
+        raise exceptions.ValidationError({"team": [f"There is no team {str(posted['team'])[:80]!r}."]})
+    return {"team": team}
+
+
+def _give(call: Call, change: dict[str, Team | None]) -> None:
+    if "team" in change:
+        call.team = change["team"]
+        call.save(update_fields=["team"])  # the writer counts on the other columns at the same time

@@ -6,3 +6,8 @@ from django.apps import AppConfig
 class AlertsConfig(AppConfig):
     name = "alerts"
     verbose_name = "Call alerts"
+
+    def ready(self) -> None:
+        from alerts import rights  # models are there only now
+
+        rights.count_changes()

@@ -4,7 +4,6 @@ import asyncio
 import logging
 import time
 import uuid
-from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -15,8 +14,9 @@ from django.conf import settings
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 from django.http.request import split_domain_port, validate_host
 
-from alerts.access import ANYBODY, Principal, may_subscribe, of_user
-from alerts.credentials import BadToken, principal_of
+from alerts import rights
+from alerts.access import Principal, anybody, is_call_id, may_subscribe, of_user
+from alerts.credentials import BadToken, principal_of, principal_of_ticket
 from alerts.hub import the_hub
 from alerts.places import places
 from alerts.subscriber import Subscriber
@@ -66,7 +66,7 @@ class AlertConsumer(AsyncWebsocketConsumer):
 
     async def _admit(self, query: dict[str, str]) -> Principal:
         """The contract's checks, in its order."""
-        self._check_origin()
+        self._check_origin(query)
         principal = await self._identify(query)
         if the_hub().draining or not places.take(principal.name):
             raise Refused(1013, "Too many subscribers")
@@ -74,7 +74,7 @@ class AlertConsumer(AsyncWebsocketConsumer):
         if "subscribe" not in principal.scopes:
             raise Refused(4003, "Call not allowed")
         call_id = query.get("callId")
-        if call_id and not (_is_call_id(call_id) and await database_sync_to_async(may_subscribe)(principal, call_id)):
+        if call_id and not (is_call_id(call_id) and await database_sync_to_async(may_subscribe)(principal, call_id)):
             raise Refused(4003, "Call not allowed")
         return principal
 
@@ -88,11 +88,12 @@ class AlertConsumer(AsyncWebsocketConsumer):
     def _header(self, name: bytes) -> str | None:
         return next((value.decode("latin-1") for key, value in self.scope["headers"] if key == name), None)
 
-    def _check_origin(self) -> None:
+    def _check_origin(self, query: dict[str, str]) -> None:
         origin = self._header(b"origin")
         if origin is not None and origin not in settings.ALERT_ALLOWED_ORIGINS and origin != self._own_origin():
             raise Refused(1008, "Origin not allowed")
-        if origin is None and self._token() is None and self._user.is_authenticated:
+        by_cookie = self._token() is None and "ticket" not in query and self._user.is_authenticated
+        if origin is None and by_cookie:
             raise Refused(1008, "Origin not allowed")
 
     def _own_origin(self) -> str | None:
@@ -111,17 +112,18 @@ class AlertConsumer(AsyncWebsocketConsumer):
 
     async def _identify(self, query: dict[str, str]) -> Principal:
         token = self._token()
-        if token is not None:
+        if token is not None or "ticket" in query:
             try:
-                return await database_sync_to_async(principal_of)(token)
+                if token is not None:
+                    return await database_sync_to_async(principal_of)(token)
+                return await database_sync_to_async(principal_of_ticket)(query["ticket"])
             except BadToken as error:
                 logger.info("a subscriber was refused: %s", error)
                 raise Refused(4002, "Invalid or expired JWT token") from error
         if self._user.is_authenticated:
-            scopes = frozenset({"subscribe", "acknowledge"})
-            return await database_sync_to_async(of_user)(self._user, scopes, None)
+            return await database_sync_to_async(of_user)(self._user.get_username())
         if not settings.ALERT_ENABLE_AUTH:
-            return replace(ANYBODY, name=query.get("userId", ""))
+            return anybody(query.get("userId", ""))
         raise Refused(4001, "Missing or invalid JWT token")
 
     async def _begin(self, principal: Principal, query: dict[str, str]) -> None:
@@ -130,6 +132,7 @@ class AlertConsumer(AsyncWebsocketConsumer):
         user = {"userId": principal.name} if principal.name else {}
         self._reply({"type": "connected", "payload": session | user | {"timestamp": now_ms()}})
         await the_hub().add(self.subscriber, query.get("callId"))
+        rights.watch(the_hub())
         if principal.expires_at is not None:
             left_s = max(0.0, principal.expires_at - time.time())
             self._expiry = asyncio.get_running_loop().call_later(left_s, self._expire)
@@ -163,12 +166,12 @@ class AlertConsumer(AsyncWebsocketConsumer):
         match frame:
             case {"type": "ping"}:
                 self._reply({"type": "pong", "timestamp": now_ms()})
-            case {"type": "subscribe", "callId": str(call_id)} if _is_call_id(call_id):
-                if await database_sync_to_async(may_subscribe)(subscriber.principal, call_id):
+            case {"type": "subscribe", "callId": str(call_id)} if is_call_id(call_id):
+                if await _may_follow(subscriber, call_id):
                     await the_hub().follow(subscriber, call_id)
                 else:
                     await self._leave(4003, "Call not allowed")
-            case {"type": "unsubscribe", "callId": str(call_id)} if _is_call_id(call_id):
+            case {"type": "unsubscribe", "callId": str(call_id)} if is_call_id(call_id):
                 await the_hub().unfollow(subscriber, call_id)
             case _:
                 logger.info("a subscriber sent a frame of no known type or with a bad callId; it was ignored")
@@ -195,9 +198,13 @@ class AlertConsumer(AsyncWebsocketConsumer):
             self.subscriber = None
 
 
-def _is_call_id(value: str) -> bool:
-    """1–256 characters without controls."""
-    return 0 < len(value) <= 256 and not any(ord(character) < 32 or ord(character) == 127 for character in value)
+async def _may_follow(subscriber: Subscriber, call_id: str) -> bool:
+    """Whether it may follow a call, by rights that have not changed while this was looked up."""
+    while True:
+        principal = subscriber.principal
+        allowed = await database_sync_to_async(may_subscribe)(principal, call_id)
+        if subscriber.principal is principal:
+            return allowed
 
 
 async def say_goodbye(within_s: float) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 from channels.layers import get_channel_layer
 
 from alerts import publish
+from alerts.access import Principal
 from alerts.subscriber import Subscriber
 
 logger = logging.getLogger(__name__)
@@ -61,6 +62,14 @@ class Hub:
             subscriber.calls.discard(call_id)
             self._forget(subscriber, call_id)
             await self._settle(publish.group_of(call_id))
+
+    async def change(self, subscriber: Subscriber, principal: Principal) -> None:
+        """The rights of a subscriber are others now; what it follows has been looked through by who says so."""
+        if subscriber not in self._subscribers:
+            return
+        subscriber.principal = principal
+        (self._see_all.add if principal.everything else self._see_all.discard)(subscriber)
+        await self._settle(publish.ALL_CALLS)
 
     async def remove(self, subscriber: Subscriber) -> None:
         """Lets a subscriber go."""

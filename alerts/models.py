@@ -1,9 +1,19 @@
 """What is kept: teams, calls and the alerts about them. Invariants are constraints, times are Unix ms."""
 
+from collections.abc import Sequence
+from typing import Any
+
 from django.conf import settings
+from django.core.exceptions import ValidationError
+from django.core.validators import MinLengthValidator
 from django.db import models
 from django.db.models import Q
 from uuid_utils.compat import uuid7
+
+LONGEST_NAME = 150  # a user's, as Django has it
+LONGEST_JTI = 255
+ROLES = ("caller", "agent")
+FORMAT_FIELDS = ("encoding", "sample_rate", "channels", "roles")
 
 
 class Severity(models.IntegerChoices):
@@ -36,6 +46,77 @@ class Team(models.Model):
 
     def __str__(self) -> str:
         return self.slug
+
+
+class RightsVersion(models.Model):
+    """One row, counted up with every change of rights: who polls it knows when to look again."""
+
+    version = models.BigIntegerField(default=0)
+
+    @classmethod
+    def current(cls) -> int:
+        """The version now."""
+        return cls.objects.filter(pk=1).values_list("version", flat=True).first() or 0
+
+
+class DeniedToken(models.Model):
+    """A token that lets nobody in any more: revoked, or a ticket that was used."""
+
+    jti = models.CharField(max_length=LONGEST_JTI, unique=True)
+    # the rows that may go, since their token has expired by itself; none: kept for good
+    expires_at = models.BigIntegerField(null=True, blank=True, db_index=True, help_text="Unix ms")
+
+
+class TokenCutoff(models.Model):
+    """Tokens of this user that were issued earlier let nobody in. By name: a token's user need not have a row."""
+
+    name = models.CharField(max_length=LONGEST_NAME, unique=True)
+    valid_after = models.BigIntegerField(help_text="Unix ms")
+
+
+class MediaEndpoint(models.Model):
+    """Where one phone system connects to: `/media/<dialect>/<slug>/`, with a secret of its own."""
+
+    class Proof(models.TextChoices):
+        ANY = "any", "the token or the signature"
+        TOKEN = "token", "the secret as a token"
+        SIGNATURE = "signature", "Twilio's signature, the secret being the account's auth token"
+
+    slug = models.SlugField(max_length=64, unique=True)
+    dialect = models.CharField(max_length=32, choices=[("twilio", "twilio"), ("pcm", "pcm")])
+    secret = models.CharField(max_length=200, validators=[MinLengthValidator(16)])
+    proof = models.CharField(max_length=16, choices=Proof.choices, default=Proof.ANY)
+    roles = models.JSONField(
+        default=dict, blank=True, help_text='who is on which track, e.g. {"inbound": "agent", "outbound": "caller"}'
+    )
+    default_format = models.JSONField(
+        default=dict, blank=True, help_text='what raw audio does not say of itself, e.g. {"sample_rate": "16000"}'
+    )
+    team = models.ForeignKey(Team, null=True, blank=True, on_delete=models.PROTECT, related_name="endpoints")
+
+    def __str__(self) -> str:
+        return self.slug
+
+    def clean(self) -> None:
+        """What the socket would refuse at the first call is refused when it is written down."""
+        if self.dialect != "twilio" and self.proof == self.Proof.SIGNATURE:
+            raise ValidationError({"proof": f"{self.dialect} sends no signature."})
+        names = {"twilio": ("inbound", "outbound")}.get(self.dialect, ())
+        _check_texts("roles", self.roles, names, ROLES)
+        if self.roles and (set(self.roles) != set(names) or len(set(self.roles.values())) != len(names)):
+            raise ValidationError({"roles": f"{self.roles} does not give each of {', '.join(names)} its own role."})
+        _check_texts("default_format", self.default_format, FORMAT_FIELDS if self.dialect == "pcm" else ())
+
+
+def _check_texts(field: str, given: Any, names: Sequence[str], values: Sequence[str] = ()) -> None:
+    """Refuses what is no object of known names and text values."""
+    if not isinstance(given, dict):
+        raise ValidationError({field: f"{given!r} is no object."})
+    for name, value in given.items():
+        if name not in names:
+            raise ValidationError({field: f"{name!r} is none of: {', '.join(names) or 'nothing here'}."})
+        if not isinstance(value, str) or (values and value not in values):
+            raise ValidationError({field: f"{name}: {value!r} is not {' or '.join(values) or 'text'}."})
 
 
 class Call(models.Model):

@@ -44,8 +44,17 @@ class Subscriber:
         self._idle.clear()
         self._wake.set()
         if self._waiting_bytes > MAX_WAITING_BYTES:
+            self.end(4008, "Too slow")
+
+    def call_lost(self, call_id: str) -> None:
+        """It may no longer see a call that it followed. Version 1 has no frame for that: it is closed."""
+        self.end(4003, "Call not allowed")
+
+    def end(self, code: int, reason: str) -> None:
+        """Closes the socket from our side, without waiting; nothing more is taken."""
+        if self._leaving is None:
             self._drop_waiting()
-            self._leaving = asyncio.create_task(self.close(4008, "Too slow"))
+            self._leaving = asyncio.create_task(self.close(code, reason))
 
     async def drain(self) -> None:
         """Waits until all that was queued has been written."""

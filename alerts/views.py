@@ -27,7 +27,7 @@ CONTENT_SECURITY_POLICY = "; ".join(
 @login_required
 def live(request: HttpRequest) -> HttpResponse:
     """Calls in progress and alerts as they come; the newest alerts are in the page from the start."""
-    recent = visible_alerts(of_user(request.user, frozenset(), None)).filter(suppressed=False)
+    recent = visible_alerts(of_user(request.user.get_username())).filter(suppressed=False)
     recent = recent.exclude(type__in=("connection", "disconnection")).order_by("-id")[:SHOWN_AT_FIRST]
     response = render(request, "alerts/live.html", {"recent_alerts": [AlertSerializer(alert).data for alert in recent]})
     response["Content-Security-Policy"] = CONTENT_SECURITY_POLICY
