@@ -3,9 +3,11 @@
 from datetime import UTC, datetime
 
 from django.contrib import admin
+from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from alerts.models import Alert, Call, Team
+from alerts.access import of_user, visible_alerts, visible_calls
+from alerts.models import Alert, Call, MediaEndpoint, Team
 
 
 def when(unix_ms: int | None) -> str:
@@ -40,6 +42,9 @@ class AlertAdmin(Evidence):
     list_select_related = ["call"]
     ordering = ["-id"]
 
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Alert]:
+        return visible_alerts(of_user(request.user.get_username()))
+
     @admin.display(description="raised (UTC)", ordering="id")
     def raised(self, alert: Alert) -> str:
         return when(alert.timestamp)
@@ -61,8 +66,8 @@ class CallAdmin(Evidence):
     fields = ["call_id", "team", "started", "ended", "active", "protocol", "channels", "alert_count"]
     readonly_fields = ["call_id", "started", "ended", "active", "protocol", "channels", "alert_count"]
 
-    def get_queryset(self, request: HttpRequest):  # type: ignore[no-untyped-def]
-        return super().get_queryset(request).exclude(call_id="")
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Call]:
+        return visible_calls(of_user(request.user.get_username()))
 
     def has_change_permission(self, request: HttpRequest, obj: object | None = None) -> bool:
         return admin.ModelAdmin.has_change_permission(self, request, obj)
@@ -90,3 +95,13 @@ class TeamAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     list_display = ["slug"]
     search_fields = ["slug"]
     filter_horizontal = ["members"]
+
+
+@admin.register(MediaEndpoint)
+class MediaEndpointAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    """Where phone systems connect to. Its secret is in the form alone."""
+
+    list_display = ["slug", "dialect", "proof", "team"]
+    list_filter = ["dialect", "team"]
+    search_fields = ["slug"]
+    list_select_related = ["team"]

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from django.db import transaction
 
-from alerts.models import Call
+from alerts.models import Call, MediaEndpoint, Team
 from alerts.writer import End, Report, Stored, Writer, now_ms
 
 _writer: Writer | None = None
@@ -40,15 +40,25 @@ def end(ids: Sequence[UUID], ended_at: int, duration_ms: int) -> Future[list[Sto
     return _the_writer().submit((), (End(tuple(ids), ended_at, duration_ms),))
 
 
-def open_call(call_id: str, protocol: str, channels: Sequence[str]) -> None:
-    """A call's audio begins: its row is made, or taken up again."""
-    fresh = {"started_at": now_ms(), "ended_at": None, "active": True, "protocol": protocol, "channels": list(channels)}
+def may_open(call_id: str, endpoint: str) -> bool:
+    """Whether a call may be heard through an endpoint: one that has a team takes no other team's calls."""
+    team = MediaEndpoint.objects.filter(slug=endpoint).values_list("team", flat=True).first()
+    of_others = Call.objects.filter(call_id=call_id, team__isnull=False).exclude(team=team)
+    return team is None or not of_others.exists()
+
+
+def open_call(call_id: str, protocol: str, channels: Sequence[str], endpoint: str = "") -> None:
+    """A call's audio begins: its row is made, or taken up again. It belongs to its endpoint's team."""
+    told = {"ended_at": None, "active": True, "protocol": protocol, "channels": list(channels)}
+    team = Team.objects.filter(endpoints__slug=endpoint).first()
     with transaction.atomic():
-        call, made = Call.objects.get_or_create(call_id=call_id, defaults=fresh)
+        call, made = Call.objects.get_or_create(
+            call_id=call_id, defaults={"started_at": now_ms(), "team": team, **told}
+        )
         if not made:  # named fields only: the writer may be counting on this row
-            Call.objects.filter(pk=call.pk).update(
-                ended_at=None, active=True, protocol=protocol, channels=list(channels)
-            )
+            Call.objects.filter(pk=call.pk).update(**told)
+        if not made and call.team is None and team is not None:
+            Call.objects.filter(pk=call.pk).update(team=team)
 
 
 def close_call(call_id: str) -> None:

@@ -13,7 +13,7 @@ from uuid_utils.compat import uuid7
 LONGEST_NAME = 150  # a user's, as Django has it
 LONGEST_JTI = 255
 ROLES = ("caller", "agent")
-FORMAT_FIELDS = ("encoding", "sample_rate", "channels", "roles")
+FORMAT_FIELDS = ("encoding", "sample_rate", "roles")
 
 
 class Severity(models.IntegerChoices):

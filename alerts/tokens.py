@@ -9,7 +9,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 from rest_framework_simplejwt.serializers import TokenObtainPairSerializer, TokenRefreshSerializer
 from rest_framework_simplejwt.settings import api_settings
-from rest_framework_simplejwt.tokens import AccessToken, RefreshToken, Token
+from rest_framework_simplejwt.tokens import AccessToken, RefreshToken
 from rest_framework_simplejwt.views import TokenObtainPairView, TokenRefreshView
 
 from alerts import credentials
@@ -19,8 +19,11 @@ from alerts.authentication import BearerAuthentication
 from alerts.credentials import BadToken
 
 
-class _ExactlyIssued(Token):
+class _ExactlyIssued:
     """Says when it was issued to the millisecond, so that a login right after a revocation is told from one before."""
+
+    payload: dict[str, Any]
+    current_time: datetime
 
     def set_iat(self, claim: str = "iat", at_time: datetime | None = None) -> None:
         self.payload[claim] = round((at_time or self.current_time).timestamp(), 3)
@@ -30,7 +33,7 @@ class _Access(_ExactlyIssued, AccessToken):
     pass
 
 
-class _Login(_ExactlyIssued, RefreshToken):
+class _Login(_ExactlyIssued, RefreshToken):  # type: ignore[misc]  # the bases of simplejwt's own class
     access_token_class = _Access
 
 

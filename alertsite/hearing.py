@@ -190,15 +190,20 @@ class Hearing:
         """Begin to hear a stream of a call.
 
         Raises:
-            Refused: 1008 if the call is being heard already, 1003 if it cannot be heard at its rate.
+            Refused: 4401 if its endpoint may not hear the call, 1008 if it is being heard already, 1003 if it
+                cannot be heard at its rate.
         """
         self._begin()
+        if start.endpoint and not await database_sync_to_async(dispatch.may_open)(start.call_id, start.endpoint):
+            raise Refused(4401, "Unauthorised", "the call is another team's")
         if start.call_id in self._streams:
             raise Refused(1008, f"call {start.call_id[:80]!r} is being heard already")
         stream = self._streams[start.call_id] = HeardStream(self, start)
         try:
             await self._ask(lambda bank: bank.open(start.call_id, start.sample_rate, start.channels, start.encoding))
-            await database_sync_to_async(dispatch.open_call)(start.call_id, start.protocol, start.channels)
+            await database_sync_to_async(dispatch.open_call)(
+                start.call_id, start.protocol, start.channels, start.endpoint
+            )
         except ValueError as error:
             del self._streams[start.call_id]
             raise Refused(1003, str(error)) from error

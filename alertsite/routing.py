@@ -7,6 +7,7 @@ from channels.auth import AuthMiddlewareStack
 from django.conf import settings
 
 from alerts.consumers import AlertConsumer
+from alertsite.endpoints import find_endpoint
 from alertsite.hearing import the_hearing
 from analysis.media import MediaApp
 
@@ -18,7 +19,7 @@ subscribers: Any = AuthMiddlewareStack(AlertConsumer.as_asgi())
 @cache
 def media() -> MediaApp:
     """The media sockets of this process."""
-    return MediaApp(the_hearing(), settings.MEDIA_TOKEN, settings.PUBLIC_URL)
+    return MediaApp(the_hearing(), settings.MEDIA_TOKEN, settings.PUBLIC_URL, find_endpoint=find_endpoint)
 
 
 async def websocket(scope: dict[str, Any], receive: Any, send: Any) -> None:

@@ -14,16 +14,18 @@ from urllib.parse import quote
 
 import orjson
 
-from analysis.ingest.auth import handshake_is_authorised, token_matches
+from analysis.ingest.auth import Endpoint, Proof, handshake_is_authorised, token_is_authorised
 from analysis.ingest.events import Audio, Gap, ProtocolError, Start, Stop
 from analysis.ingest.fields import shown
 from analysis.ingest.pcm import PcmDecoder
+from analysis.ingest.twilio import DEFAULT_ROLES as TWILIO_ROLES
 from analysis.ingest.twilio import TwilioDecoder
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
+FindEndpoint = Callable[[str, str], Awaitable[Endpoint | None]]
 
 # A message of audio is below 100 ms everywhere; 1 MiB is half a minute of 16-bit audio at 16 kHz.
 LARGEST_MESSAGE_BYTES = 1024 * 1024
@@ -72,20 +74,35 @@ class CallSink(Protocol):
         """Begin to hear a stream. Raises Refused; when cancelled it must leave nothing behind."""
 
 
+async def only_the_default_endpoints(dialect: str, name: str) -> Endpoint | None:
+    """There are no endpoints but each dialect's own."""
+    return None
+
+
 class MediaApp:
-    """`/media/<dialect>/`: authorises a phone system's socket, decodes it and writes into the sink.
+    """`/media/<dialect>/[<endpoint>/]`: authorises a phone system's socket, decodes it and writes into the sink.
 
     Args:
         sink: where the streams go.
         token: the secret of every dialect's default endpoint; empty refuses all.
         public_url: where the outside world reaches this server; Twilio signs it.
+        find_endpoint: looks up the endpoint of a dialect by its name; None if there is none.
         start_within_s: how long a socket may stay without a start.
     """
 
-    def __init__(self, sink: CallSink, token: str, public_url: str, *, start_within_s: float = 10.0) -> None:
+    def __init__(
+        self,
+        sink: CallSink,
+        token: str,
+        public_url: str,
+        *,
+        find_endpoint: FindEndpoint = only_the_default_endpoints,
+        start_within_s: float = 10.0,
+    ) -> None:
         self.sink = sink
         self.token = token
         self.public_url = public_url
+        self.find_endpoint = find_endpoint
         self.start_within_s = start_within_s
         self.stopping = False
         self._limits: set[asyncio.Timeout] = set()
@@ -154,7 +171,8 @@ class _Socket:
         self._scope = scope
         self._receive = receive
         self._send = send
-        self._dialect, self._endpoint = _route(scope["path"])
+        self._dialect, self._name = _route(scope["path"])
+        self._endpoint = Endpoint(self._dialect, secret="")  # which lets nobody in
         self._authorised = False
         self._decoder: TwilioDecoder | PcmDecoder | None = None
         self._stream: CallStream | None = None
@@ -175,7 +193,7 @@ class _Socket:
     async def _converse(self) -> _Ending:
         try:
             async with self._app.limit() as limit:
-                self._decoder = self._admit()
+                self._decoder = await self._admit()
                 return await self._listen(self._decoder, limit)
         except Refused as refusal:
             reason = "shutdown" if self._app.stopping else "error"
@@ -186,25 +204,35 @@ class _Socket:
             logger.exception("media %s: a bug ends this stream", self._dialect)
             return _Ending("error", 1011, "Internal error")
 
-    def _admit(self) -> TwilioDecoder | PcmDecoder:
+    async def _admit(self) -> TwilioDecoder | PcmDecoder:
         """Let the peer begin to speak, or raise. Nothing is made for it before it showed its credential."""
         if self._app.stopping:
             raise Refused(1013, "Server shutting down")
-        if self._dialect not in _DIALECTS or self._endpoint:
-            raise _unauthorised(f"there is no endpoint {shown(self._scope['path'])}")
+        self._endpoint = await self._find_endpoint()
         self._authorised = handshake_is_authorised(
-            self._app.token,
-            dialect=self._dialect,
+            self._endpoint,
             path=_requested_path(self._scope),
             query=self._scope["query_string"],
             headers=self._scope["headers"],
             public_url=self._app.public_url,
         )
-        if self._dialect == "twilio" and self._app.token:
-            return TwilioDecoder()  # the token may still come with the start
-        if not self._authorised:
-            raise _unauthorised("no valid credential" if self._app.token else "MEDIA_TOKEN is not set")
-        return PcmDecoder(self._scope["query_string"].decode("latin-1"))
+        late = self._dialect == "twilio" and self._endpoint.secret and self._endpoint.proof is not Proof.SIGNATURE
+        if not self._authorised and not late:  # late: the token may still come with the start
+            raise _unauthorised("no valid credential" if self._endpoint.secret else "MEDIA_TOKEN is not set")
+        if self._dialect == "twilio":
+            return TwilioDecoder(self._endpoint.roles or TWILIO_ROLES)
+        return PcmDecoder(self._scope["query_string"].decode("latin-1"), self._endpoint.defaults)
+
+    async def _find_endpoint(self) -> Endpoint:
+        """The endpoint that the address names; that there is none is told in the same words as a wrong secret."""
+        endpoint = None
+        if self._dialect in _DIALECTS and not self._name:
+            endpoint = Endpoint(self._dialect, self._app.token)
+        elif self._dialect in _DIALECTS:
+            endpoint = await self._app.find_endpoint(self._dialect, self._name)
+        if endpoint is None:
+            raise _unauthorised(f"there is no endpoint {shown(self._scope['path'])}")
+        return endpoint
 
     async def _listen(self, decoder: TwilioDecoder | PcmDecoder, limit: asyncio.Timeout) -> _Ending:
         if isinstance(decoder, PcmDecoder):
@@ -225,12 +253,12 @@ class _Socket:
 
     async def _open(self, start: Start, limit: asyncio.Timeout) -> CallStream:
         token = start.params.get("token", "")
-        if not self._authorised and not token_matches(self._app.token, token.encode()):
+        if not self._authorised and not token_is_authorised(self._endpoint, token.encode()):
             raise _unauthorised("no valid credential")
         if not self._app.stopping:  # which has just moved the limit to now
             limit.reschedule(None)
         params = {name: value for name, value in start.params.items() if name != "token"}
-        return await self._app.sink.open(replace(start, params=params))
+        return await self._app.sink.open(replace(start, params=params, endpoint=self._endpoint.name))
 
     async def _leave_stream(self, reason: str) -> None:
         """Write what the decoder still holds back, and close the stream."""

@@ -1,13 +1,44 @@
-"""Who may open a media socket: the credentials of a dialect's default endpoint, as pure functions."""
+"""Who may open a media socket: endpoints and the proofs of their secrets, as pure functions."""
 
 import base64
 import binascii
 import hmac
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
 from urllib.parse import parse_qsl, urlsplit
 
 # Platforms that drop the query of the address they are given: a token in it never came from them.
 _WITHOUT_QUERY = frozenset({"twilio", "signalwire"})
+
+
+class Proof(Enum):
+    """How a phone system proves that it knows its endpoint's secret."""
+
+    ANY = "any"
+    TOKEN = "token"
+    SIGNATURE = "signature"
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where phone systems connect to.
+
+    Attributes:
+        dialect: what they speak there.
+        secret: what they must know; empty lets nobody in.
+        proof: how they show it.
+        name: which endpoint it is; empty for a dialect's default one.
+        roles: who is on which track, for example `{"inbound": "agent"}`; empty means the dialect's own.
+        defaults: the fields of raw audio's description that its senders leave out.
+    """
+
+    dialect: str
+    secret: str = field(repr=False)
+    proof: Proof = Proof.ANY
+    name: str = ""
+    roles: Mapping[str, str] = field(default_factory=dict)
+    defaults: Mapping[str, str] = field(default_factory=dict)
 
 
 def token_matches(token: str, presented: bytes) -> bool:
@@ -15,36 +46,39 @@ def token_matches(token: str, presented: bytes) -> bool:
     return bool(token) and hmac.compare_digest(token.encode(), presented)
 
 
+def token_is_authorised(endpoint: Endpoint, presented: bytes) -> bool:
+    """Whether a token lets in at an endpoint."""
+    return endpoint.proof is not Proof.SIGNATURE and token_matches(endpoint.secret, presented)
+
+
 def handshake_is_authorised(
-    token: str,
+    endpoint: Endpoint,
     *,
-    dialect: str,
     path: str,
     query: bytes,
     headers: Iterable[tuple[bytes, bytes]],
     public_url: str,
 ) -> bool:
-    """Whether a WebSocket handshake carries the token in one of the ways that its dialect may.
+    """Whether a WebSocket handshake proves the endpoint's secret in one of the ways that its dialect may.
 
-    `Authorization: Bearer|Token <token>`, the password of `Authorization: Basic`, `?token=` (not twilio), or
-    `X-Twilio-Signature` made with the token as its key (twilio).
+    `Authorization: Bearer|Token <secret>`, the password of `Authorization: Basic`, `?token=` (not twilio), or
+    `X-Twilio-Signature` made with the secret as its key (twilio).
 
     Args:
-        token: the endpoint's secret; empty refuses everything.
         path: as requested, percent-encoded.
         headers: names in lower case, values as they came: any bytes.
         public_url: where the outside world reaches this server, for example `https://alerts.example.com`.
     """
-    if not token:
+    if not endpoint.secret:
         return False
     presented = [_authorization_secret(value) for name, value in headers if name == b"authorization"]
-    if dialect not in _WITHOUT_QUERY:
+    if endpoint.dialect not in _WITHOUT_QUERY:
         presented += _query_tokens(query)
-    if any(token_matches(token, secret) for secret in presented):
+    if any(token_is_authorised(endpoint, secret) for secret in presented):
         return True
     signatures = [value for name, value in headers if name == b"x-twilio-signature"]
-    return dialect == "twilio" and any(
-        hmac.compare_digest(twilio_signature(token, url), signature)
+    return (endpoint.dialect == "twilio" and endpoint.proof is not Proof.TOKEN) and any(
+        hmac.compare_digest(twilio_signature(endpoint.secret, url), signature)
         for signature in signatures
         for url in _urls_as_written(public_url, path, query.decode("latin-1"))
     )

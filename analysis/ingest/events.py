@@ -32,6 +32,7 @@ class Start:
         sample_rate: Hz on the wire, as announced.
         channels: the names of the logical channels in order, one or two of `caller`, `agent`, `mixed`.
         params: what else the platform said (custom parameters, query), as text. Never logged.
+        endpoint: the name of the endpoint that it came to; empty for a dialect's default one.
     """
 
     protocol: str
@@ -41,6 +42,7 @@ class Start:
     sample_rate: int
     channels: tuple[str, ...]
     params: Mapping[str, str] = field(default_factory=dict)
+    endpoint: str = ""
 
 
 @dataclass(frozen=True, slots=True)

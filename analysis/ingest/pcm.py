@@ -5,6 +5,7 @@ import struct
 import uuid
 from collections.abc import Mapping
 from enum import Enum
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -34,15 +35,16 @@ class PcmDecoder:
 
     Args:
         query: the query string of the socket's address.
+        defaults: the fields that count where neither query, start nor WAV header says otherwise.
 
     Raises:
         ProtocolError: 1003 for an unknown encoding in the query, 1008 for another wrong value.
     """
 
-    def __init__(self, query: str) -> None:
+    def __init__(self, query: str, defaults: Mapping[str, str] = MappingProxyType({})) -> None:
         self.stream_id = str(uuid.uuid4())
         self._phase = _Phase.WAITING
-        self._fields = _read_query(query)
+        self._fields = {**defaults, **_read_query(query)}
         self._start = _described(self._fields, self.stream_id)
         self._group_bytes = 0
         self._rest = bytearray()  # a WAV header that is not whole yet, afterwards a sample group that isn't

@@ -6,7 +6,9 @@ one begins later, pauses or loses frames.
 """
 
 import binascii
+from collections.abc import Mapping
 from enum import Enum
+from types import MappingProxyType
 from typing import Any
 
 from analysis.ingest import fields
@@ -24,7 +26,7 @@ JITTER_MS = 60
 # larger step is a clock that jumped, and hearing hours of nothing would keep every other call waiting.
 LONGEST_STEP_MS = 60 * 1000
 
-_ROLES = {"inbound": "caller", "outbound": "agent"}
+DEFAULT_ROLES = {"inbound": "caller", "outbound": "agent"}
 
 
 class _Phase(Enum):
@@ -34,9 +36,14 @@ class _Phase(Enum):
 
 
 class TwilioDecoder:
-    """The decoder of one socket."""
+    """The decoder of one socket.
 
-    def __init__(self) -> None:
+    Args:
+        roles: who is on the track `inbound`, and who on `outbound`: `caller` and `agent`.
+    """
+
+    def __init__(self, roles: Mapping[str, str] = MappingProxyType(DEFAULT_ROLES)) -> None:
+        self._roles = dict(sorted(roles.items(), key=lambda item: item[1], reverse=True))  # the caller comes first
         self._phase = _Phase.WAITING
         self._tracks: dict[str, _Track] = {}
         self._clock_ms = 0
@@ -79,8 +86,8 @@ class TwilioDecoder:
         if self._phase is not _Phase.WAITING:
             raise ProtocolError(fields.WRONG, "second start; a stream has one")
         described = fields.object_field(frame.get("start"), "start")
-        start = _read_start(described, frame.get("streamSid"))
-        names = [name for name, role in _ROLES.items() if role in start.channels]
+        start = _read_start(described, frame.get("streamSid"), self._roles)
+        names = [name for name, role in self._roles.items() if role in start.channels]
         self._tracks = {
             name: _Track(channel, start.encoding.sample_width, start.sample_rate) for channel, name in enumerate(names)
         }
@@ -187,7 +194,7 @@ class _Track:
         return data[:whole]
 
 
-def _read_start(start: dict[str, Any], frame_stream_sid: Any) -> Start:
+def _read_start(start: dict[str, Any], frame_stream_sid: Any, roles: Mapping[str, str]) -> Start:
     media_format = fields.object_field(start.get("mediaFormat"), "start.mediaFormat")
     interleaved = fields.whole_number(media_format.get("channels", 1), "start.mediaFormat.channels")
     if interleaved != 1:
@@ -198,20 +205,20 @@ def _read_start(start: dict[str, Any], frame_stream_sid: Any) -> Start:
         stream_id=fields.identifier(start.get("streamSid", frame_stream_sid), "start.streamSid"),
         encoding=fields.encoding(media_format.get("encoding"), "start.mediaFormat.encoding"),
         sample_rate=fields.sample_rate_hz(media_format.get("sampleRate"), "start.mediaFormat.sampleRate"),
-        channels=_read_channels(start.get("tracks")),
+        channels=_read_channels(start.get("tracks"), roles),
         params=_read_params(start.get("customParameters", {})),
     )
 
 
-def _read_channels(tracks: Any) -> tuple[str, ...]:
+def _read_channels(tracks: Any, roles: Mapping[str, str]) -> tuple[str, ...]:
     if not isinstance(tracks, list) or not tracks:
         raise ProtocolError(fields.UNREADABLE, f"start.tracks is {fields.shown(tracks)}, not a list of tracks")
     for track in tracks:
-        if not isinstance(track, str) or track not in _ROLES:
+        if not isinstance(track, str) or track not in roles:
             raise ProtocolError(
                 fields.UNREADABLE, f"start.tracks has {fields.shown(track)}; there are inbound and outbound"
             )
-    return tuple(role for name, role in _ROLES.items() if name in tracks)
+    return tuple(role for name, role in roles.items() if name in tracks)
 
 
 def _read_params(params: Any) -> dict[str, str]:

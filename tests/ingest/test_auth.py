@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twilio.request_validator import RequestValidator
 
-from analysis.ingest.auth import handshake_is_authorised, token_matches
+from analysis.ingest.auth import Endpoint, Proof, handshake_is_authorised, token_is_authorised, token_matches
 
 TOKEN = "tökén-1"
 PUBLIC_URL = "https://alerts.example.com"
@@ -20,10 +20,10 @@ def let_in(
     query: bytes = b"",
     path: str = "/media/twilio/",
     public_url: str = PUBLIC_URL,
+    proof: Proof = Proof.ANY,
 ) -> bool:
     return handshake_is_authorised(
-        token,
-        dialect=dialect,
+        Endpoint(dialect, token, proof),
         path=path,
         query=query,
         headers=[(name.encode(), value) for name, value in headers],
@@ -70,6 +70,15 @@ def test_the_query_lets_in_where_the_platform_keeps_queries() -> None:
 )
 def test_twilios_own_signature_of_the_address_lets_in(written: str, public_url: str, path: str) -> None:
     assert let_in(signed(written), public_url=public_url, path=path)
+
+
+def test_an_endpoint_takes_only_the_kind_of_proof_that_it_names() -> None:
+    token, signature = ("authorization", f"Bearer {TOKEN}".encode()), signed("wss://alerts.example.com/media/twilio/")
+    assert let_in(token, proof=Proof.TOKEN)
+    assert not let_in(token, proof=Proof.SIGNATURE)
+    assert let_in(signature, proof=Proof.SIGNATURE)
+    assert not let_in(signature, proof=Proof.TOKEN)
+    assert not token_is_authorised(Endpoint("twilio", TOKEN, Proof.SIGNATURE), TOKEN.encode())
 
 
 def test_a_signature_of_something_else_does_not() -> None:

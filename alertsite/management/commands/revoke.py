@@ -3,6 +3,7 @@
 import argparse
 from typing import Any
 
+from django.contrib.auth.models import User
 from django.core.management.base import BaseCommand, CommandParser
 
 from alerts import credentials
@@ -36,7 +37,9 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         if options["user"] is not None:
             credentials.revoke_user(options["user"])
-            self.stdout.write(f"tokens of {options['user']} issued until now are revoked")
+            known = User.objects.filter(username=options["user"]).exists()
+            note = "" if known else " (no user in the database has that name)"
+            self.stdout.write(f"tokens of {options['user']} issued until now are revoked{note}")
         else:
             credentials.revoke_token(options["jti"])
             self.stdout.write(f"the token {options['jti']} is revoked")
