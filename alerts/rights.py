@@ -72,7 +72,7 @@ def watch(hub: Hub) -> None:
 
 async def _watch(hub: Hub) -> None:
     away = False
-    while len(hub):
+    while hub.subscribers():
         await asyncio.sleep(POLL_S)
         try:
             await _look_again(hub)

@@ -14,7 +14,7 @@ from rest_framework_simplejwt.views import TokenObtainPairView, TokenRefreshView
 
 from alerts import credentials
 from alerts.access import Credential
-from alerts.api import principal_for, reader
+from alerts.api import principal_for, reader_of
 from alerts.authentication import BearerAuthentication
 from alerts.credentials import BadToken
 
@@ -131,5 +131,5 @@ class Tickets(APIView):
     """POST: a ticket that opens the socket once, for a browser's page that cannot send headers."""
 
     def post(self, request: Request) -> Response:
-        ticket, expires_at = credentials.ticket_for(reader(request).credential)
+        ticket, expires_at = credentials.ticket_for(reader_of(request).credential)
         return Response({"ticket": ticket, "expiresAt": expires_at})

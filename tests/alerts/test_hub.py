@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from alerts.access import Principal
+from alerts.access import Credential, Principal
 from alerts.hub import Hub
 from alerts.publish import Published, attach, drain, publish
 from alerts.subscriber import Subscriber
@@ -16,7 +16,7 @@ class Reader:
 
     def __init__(self, **rights: Any) -> None:
         self.got: list[str] = []
-        self.subscriber = Subscriber(Principal(name="ann", **rights), self._send, self._close)
+        self.subscriber = Subscriber(Principal(Credential("ann"), **rights), self._send, self._close)
 
     async def _send(self, text: str) -> None:
         self.got.append(text)

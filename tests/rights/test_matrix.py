@@ -40,8 +40,8 @@ TABLES = {
         expired          4002   4002   4002   4002   4002
         revoked          4002   4002   4002   4002   4002
         inactive         4002   4002   4002   4002   4002
-        publisher        4002   4002   4002   4002   4002
-        red's publisher  4002   4002   4002   4002   4002
+        publisher        4003   4003   4003   4003   4003
+        red's publisher  4003   4003   4003   4003   4003
     """,
     # a `subscribe` on the open socket
     "subscribe": """
@@ -55,8 +55,8 @@ TABLES = {
         expired          4002   4002   4002   4002   .
         revoked          4002   4002   4002   4002   .
         inactive         4002   4002   4002   4002   .
-        publisher        4002   4002   4002   4002   .
-        red's publisher  4002   4002   4002   4002   .
+        publisher        4003   4003   4003   4003   .
+        red's publisher  4003   4003   4003   4003   .
     """,
     # an alert raised while connected, never subscribed
     "stream": """
@@ -70,8 +70,8 @@ TABLES = {
         expired          4002   4002   4002   .      4002
         revoked          4002   4002   4002   .      4002
         inactive         4002   4002   4002   .      4002
-        publisher        4002   4002   4002   .      4002
-        red's publisher  4002   4002   4002   .      4002
+        publisher        4003   4003   4003   .      4003
+        red's publisher  4003   4003   4003   .      4003
     """,
     # GET alerts/
     "alerts": """
