@@ -1,5 +1,7 @@
 """The security faults of the server that this one takes the place of, each tried on this one."""
 
+import base64
+import hmac
 import json
 import os
 import subprocess
@@ -40,6 +42,16 @@ def test_an_empty_secret_switched_auth_off(tmp_path: Path, secret: str) -> None:
     )
     assert done.returncode != 0
     assert "ALERT_SERVER_JWT_SECRET" in done.stderr
+
+
+def test_an_empty_secret_signed_tokens(own_server: Any) -> None:
+    server = own_server(ALERT_ENABLE_AUTH="false", ALERT_SERVER_JWT_SECRET="")
+    claims = base64.urlsafe_b64encode(json.dumps({"sub": "admin", "exp": 2**33}).encode()).rstrip(b"=")
+    head = base64.urlsafe_b64encode(b'{"alg":"HS256","typ":"JWT"}').rstrip(b"=") + b"." + claims
+    signature = base64.urlsafe_b64encode(hmac.digest(b"", head, "sha256")).rstrip(b"=")
+    token = (head + b"." + signature).decode()
+    assert server.call("GET", "/api/v1/alerts/", token=token)[0] == 401
+    assert server.call("POST", "/api/v1/token/revoke/", {"refresh": token})[0] == 401
 
 
 async def test_the_user_came_from_the_url(server: LiveServer) -> None:
