@@ -75,6 +75,16 @@ def test_the_announced_tracks_are_the_channels(tracks: list[str], channels: tupl
     assert channels[events[1].channel or 0] == {"inbound": "caller", "outbound": "agent"}[tracks[0]]
 
 
+def test_an_endpoints_roles_say_who_is_on_which_track() -> None:
+    decoder = TwilioDecoder({"inbound": "agent", "outbound": "caller"})
+    (start,) = decoder.feed(twilio_start())
+    (audio,) = decoder.feed(twilio_media(1, b"abc", track="inbound"))
+    assert isinstance(start, Start)
+    assert isinstance(audio, Audio)
+    assert audio.channel is not None
+    assert start.channels[audio.channel] == "agent"
+
+
 @pytest.mark.parametrize(
     ("name", "encoding"),
     [
