@@ -8,6 +8,7 @@ from typing import Any
 from channels.layers import get_channel_layer
 
 from alerts import publish
+from alerts.access import Principal
 from alerts.subscriber import Subscriber
 
 logger = logging.getLogger(__name__)
@@ -61,6 +62,15 @@ class Hub:
             subscriber.calls.discard(call_id)
             self._forget(subscriber, call_id)
             await self._settle(publish.group_of(call_id))
+
+    async def change(self, subscriber: Subscriber, principal: Principal) -> None:
+        """The rights of a subscriber are others now; what it follows has been looked through by who says so."""
+        subscriber.principal = principal
+        if principal.everything:
+            self._see_all.add(subscriber)
+        else:
+            self._see_all.discard(subscriber)
+        await self._settle(publish.ALL_CALLS)
 
     async def remove(self, subscriber: Subscriber) -> None:
         """Lets a subscriber go."""
@@ -118,8 +128,9 @@ class Hub:
         self._last_seq.move_to_end(call_id)
         if len(self._last_seq) > CALLS_REMEMBERED:
             self._last_seq.popitem(last=False)
-        if message["alert_type"] not in V1_HIDES:
-            for subscriber in self._wanting(call_id, message["team"]):
+        hidden = message["alert_type"] in V1_HIDES
+        for subscriber in self._wanting(call_id, message["team"]):
+            if not hidden or subscriber.version > 1:
                 subscriber.put(message["body"])
 
     def _wanting(self, call_id: str, team: int | None) -> list[Subscriber]:
