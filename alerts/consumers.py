@@ -161,7 +161,9 @@ class AlertConsumer(AsyncWebsocketConsumer):
         raise Refused(4001, "Missing or invalid JWT token")
 
     async def _begin(self, principal: Principal) -> None:
-        self.subscriber = subscriber = Subscriber(principal, self._version, self.send, self._leave, self._door)
+        self.subscriber = subscriber = Subscriber(
+            principal, self.send, self._leave, version=self._version, door=self._door
+        )
         session = {"sessionId": self._query.get("sessionId") or f"sub-{uuid.uuid4().hex[:12]}"}
         user = {"userId": principal.name} if principal.name else {}
         abilities = (

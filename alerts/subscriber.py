@@ -19,7 +19,9 @@ class Subscriber:
     and a reason.
     """
 
-    def __init__(self, principal: Principal, version: int, send: Send, close: Close, door: Door | None) -> None:
+    def __init__(
+        self, principal: Principal, send: Send, close: Close, *, version: int = 1, door: Door | None = None
+    ) -> None:
         self.principal = principal
         self.version = version
         self.close = close

@@ -26,12 +26,16 @@ OTHERWISE_HERE = {  # a reason or a code that Daphne cannot send; tested below a
     "test_a_refusal_selects_the_subprotocol_too_so_that_a_browser_sees_the_code",
     "test_a_refusal_selects_the_highest_version_too",
     "test_the_socket_closes_when_its_token_expires",
+    "test_a_token_that_may_only_publish_follows_nothing",
     "test_subscribing_to_a_call_that_may_not_be_seen_ends_with_4003",
     "test_a_message_over_64_kib_ends_with_1009_and_one_of_64_kib_does_not",
     "test_who_brings_no_newer_token_is_warned_and_let_out",
 }
 OF_SERVE_ALONE = {  # servers of their own, the bound of what waits, the goodbye
     "test_more_sockets_than_a_user_may_have_are_refused_and_a_place_is_free_again_after",
+    "test_many_who_come_at_once_get_no_more_places_than_there_are",
+    "test_our_own_page_may_connect_at_every_address_that_it_is_served_from",
+    "test_with_auth_off_the_limit_per_user_is_of_each_user_id",
     "test_with_auth_off_the_alert_socket_alone_is_open",
     "test_a_client_that_does_not_read_is_left_behind_and_the_others_are_not",
     "test_the_server_says_goodbye_after_everything_was_delivered",
