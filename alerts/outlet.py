@@ -1,10 +1,12 @@
 """How frames leave for one client: straight into its transport where the server offers that, else by a task."""
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
 
+logger = logging.getLogger(__name__)
 MAX_WAITING_BYTES = 1024 * 1024  # for one client; more means it is disconnected
 MAX_JOINED_BYTES = 256 * 1024  # of one turn's frames; more are written before the turn ends
 
@@ -61,7 +63,10 @@ def _flush_all() -> None:
     dirty = _dirty.copy()
     _dirty.clear()
     for outlet in dirty:
-        outlet.flush()
+        try:
+            outlet.flush()
+        except Exception:  # one connection's fault must not cost the others their alerts
+            logger.exception("frames could not be written to a subscriber")
 
 
 class DirectOutlet:
