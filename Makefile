@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
-.PHONY: run test check format clean
+.PHONY: run test check fuzz format clean
 
 run: $(VENV)/.run
 	@$(BIN)/python -m alertsite.firstrun
@@ -20,6 +20,9 @@ check: $(VENV)/.dev
 	$(BIN)/python -m tests.with_production_settings -m mypy
 	$(BIN)/python -m tests.with_production_settings manage.py makemigrations --check --dry-run
 	$(BIN)/python -m tests.with_production_settings manage.py check --deploy --fail-level WARNING
+
+fuzz: $(VENV)/.dev
+	FUZZ_MESSAGES=$${FUZZ_MESSAGES:-200000} $(BIN)/python -m pytest -s tests/socket/test_fuzz.py
 
 format: $(VENV)/.dev
 	$(BIN)/ruff format .

@@ -1,7 +1,8 @@
-"""The subscribers' socket: who is let in, and the frames of version 1. What it follows is kept by the hub."""
+"""The subscribers' socket: who is let in, how much they may say, and what their requests do. The hub delivers."""
 
 import asyncio
 import logging
+import random
 import time
 import uuid
 from typing import Any
@@ -12,20 +13,32 @@ from channels.db import database_sync_to_async
 from channels.generic.websocket import AsyncWebsocketConsumer
 from django.conf import settings
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
+from django.db.models import Min
 from django.http.request import split_domain_port, validate_host
 
-from alerts import rights
-from alerts.access import Principal, anybody, is_call_id, may_subscribe, of_user
+from alerts import frames, rights
+from alerts.access import Principal, anybody, is_call_id, may_subscribe, of_user, visible_calls
 from alerts.credentials import BadToken, principal_of, principal_of_ticket
+from alerts.frames import Malformed, Request
 from alerts.hub import the_hub
+from alerts.limits import TokenBucket, Window
+from alerts.models import Alert, Call
+from alerts.outlet import Door
 from alerts.places import places
 from alerts.subscriber import Subscriber
 from alerts.writer import now_ms
 
 logger = logging.getLogger(__name__)
 MAX_MESSAGE_BYTES = 64 * 1024
+MESSAGES_PER_S, MESSAGES_AT_ONCE = 50, 200
+MALFORMED_A_MINUTE = 100
+MAX_CALLS = 1000
+HEARTBEAT_MS = 20_000
+RESUME_WINDOW_MS = 24 * 3600 * 1000
+SINCE_REACHES_BACK_MS = 30_000
+WARN_BEFORE_EXPIRY_S = 60
+RECONNECT_AFTER_MS = (500, 5000)  # spread, so that a restart does not meet everybody at once
 CLOSE_WITHIN_S = 5
-PROTOCOL = "alerts.v1"
 BEARER = "bearer."
 
 
@@ -43,40 +56,60 @@ class AlertConsumer(AsyncWebsocketConsumer):
 
     channel_layer_alias = None  # type: ignore[assignment]  # the hub is in the groups, not every connection
     subscriber: Subscriber | None = None
-    _expiry: asyncio.TimerHandle | None = None
-    _ending: asyncio.Task[None] | None = None
     _place: str | None = None  # under whose name a place was taken
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """From the upgrade to the end; however it ends, nothing of it stays."""
+        self._query = {key: values[-1] for key, values in parse_qs(scope["query_string"].decode("latin-1")).items()}
+        self._protocol, self._version = frames.choose(scope.get("subprotocols", []), self._query.get("v"))
+        self._door: Door | None = scope.get("extensions", {}).get("alertsite.door")
+        self._messages = TokenBucket(MESSAGES_PER_S, MESSAGES_AT_ONCE)
+        self._malformed = Window(MALFORMED_A_MINUTE, 60)
+        self._timers: list[asyncio.TimerHandle] = []  # of the credential's end: one or two
+        self._left = False
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._cancel_timers()
+            if self._place is not None:
+                places.give_back(self._place)
+            if self.subscriber is not None:
+                await the_hub().remove(self.subscriber)
+                self.subscriber.drop()
 
     async def dispatch(self, message: dict[str, Any]) -> None:
         """Straight to the handlers: the original passes through the database's thread at every message."""
         await getattr(self, message["type"].replace(".", "_"))(message)
 
-    async def connect(self) -> None:
-        """Let in or refused; a refusal completes the upgrade first, so that the client sees the code."""
-        query = {name: values[-1] for name, values in parse_qs(self.scope["query_string"].decode("latin-1")).items()}
-        offered = self.scope.get("subprotocols", [])
-        try:
-            principal = await self._admit(query)
-        except Refused as refused:
-            await self.accept(PROTOCOL if PROTOCOL in offered else None)
-            await self.close(refused.code, refused.reason)
-            return
-        await self.accept(PROTOCOL if PROTOCOL in offered else None)
-        await self._begin(principal, query)
+    # Let in or refused
 
-    async def _admit(self, query: dict[str, str]) -> Principal:
-        """The contract's checks, in its order."""
-        self._check_origin(query)
-        principal = await self._identify(query)
-        if the_hub().draining or not places.take(principal.name):
+    async def connect(self) -> None:
+        """A refusal completes the upgrade first, so that the client sees the code."""
+        if self._door is not None:
+            self._door.limit(MAX_MESSAGE_BYTES)
+        try:
+            self._check_origin()
+            principal = await self._identify()
+            self._take_a_place(principal.name)
+            await self._check_call(principal)
+        except Refused as refused:
+            await self.accept(self._protocol)
+            await self._close(refused.code, refused.reason)
+        else:
+            await self.accept(self._protocol)
+            await self._begin(principal)
+
+    def _take_a_place(self, name: str) -> None:
+        if the_hub().draining or not places.take(name):
             raise Refused(1013, "Too many subscribers")
-        self._place = principal.name
+        self._place = name
+
+    async def _check_call(self, principal: Principal) -> None:
         if "subscribe" not in principal.scopes:
             raise Refused(4003, "Call not allowed")
-        call_id = query.get("callId")
+        call_id = self._query.get("callId")
         if call_id and not (is_call_id(call_id) and await database_sync_to_async(may_subscribe)(principal, call_id)):
             raise Refused(4003, "Call not allowed")
-        return principal
 
     @property
     def _user(self) -> AbstractBaseUser | AnonymousUser:
@@ -88,11 +121,11 @@ class AlertConsumer(AsyncWebsocketConsumer):
     def _header(self, name: bytes) -> str | None:
         return next((value.decode("latin-1") for key, value in self.scope["headers"] if key == name), None)
 
-    def _check_origin(self, query: dict[str, str]) -> None:
+    def _check_origin(self) -> None:
         origin = self._header(b"origin")
         if origin is not None and origin not in settings.ALERT_ALLOWED_ORIGINS and origin != self._own_origin():
             raise Refused(1008, "Origin not allowed")
-        by_cookie = self._token() is None and "ticket" not in query and self._user.is_authenticated
+        by_cookie = self._token() is None and "ticket" not in self._query and self._user.is_authenticated
         if origin is None and by_cookie:
             raise Refused(1008, "Origin not allowed")
 
@@ -110,92 +143,206 @@ class AlertConsumer(AsyncWebsocketConsumer):
             return value.strip()
         return next((name[len(BEARER) :] for name in self.scope["subprotocols"] if name.startswith(BEARER)), None)
 
-    async def _identify(self, query: dict[str, str]) -> Principal:
+    async def _identify(self) -> Principal:
         token = self._token()
-        if token is not None or "ticket" in query:
+        if token is not None or "ticket" in self._query:
             try:
                 if token is not None:
                     return await database_sync_to_async(principal_of)(token)
-                return await database_sync_to_async(principal_of_ticket)(query["ticket"])
+                return await database_sync_to_async(principal_of_ticket)(self._query["ticket"])
             except BadToken as error:
                 logger.info("a subscriber was refused: %s", error)
                 raise Refused(4002, "Invalid or expired JWT token") from error
         if self._user.is_authenticated:
             return await database_sync_to_async(of_user)(self._user.get_username())
         if not settings.ALERT_ENABLE_AUTH:
-            return anybody(query.get("userId", ""))
+            return anybody(self._query.get("userId", ""))
         raise Refused(4001, "Missing or invalid JWT token")
 
-    async def _begin(self, principal: Principal, query: dict[str, str]) -> None:
-        self.subscriber = Subscriber(principal, self.send, self._leave)
-        session = {"sessionId": query.get("sessionId") or f"sub-{uuid.uuid4().hex[:12]}"}
+    async def _begin(self, principal: Principal) -> None:
+        self.subscriber = subscriber = Subscriber(
+            principal, self.send, self._leave, version=self._version, door=self._door
+        )
+        session = {"sessionId": self._query.get("sessionId") or f"sub-{uuid.uuid4().hex[:12]}"}
         user = {"userId": principal.name} if principal.name else {}
-        self._reply({"type": "connected", "payload": session | user | {"timestamp": now_ms()}})
-        await the_hub().add(self.subscriber, query.get("callId"))
+        abilities = (
+            {"protocol": "alerts.v2", "heartbeatMs": HEARTBEAT_MS}
+            | {"resumeWindowMs": RESUME_WINDOW_MS, "maxCalls": MAX_CALLS}
+            if self._version > 1
+            else {}
+        )
+        payload = session | user | {"timestamp": now_ms()} | abilities
+        subscriber.put(frames.encoded({"type": "connected", "payload": payload}))
+        self._watch_expiry()
+        call_id = self._query.get("callId")
+        if call_id and self._version > 1:
+            subscriber.hold()
+            await the_hub().add(subscriber, call_id)
+            await self._tell_subscribed(subscriber, Request("subscribe", call_id=call_id))
+        else:
+            await the_hub().add(subscriber, call_id)
         rights.watch(the_hub())
-        if principal.expires_at is not None:
-            left_s = max(0.0, principal.expires_at - time.time())
-            self._expiry = asyncio.get_running_loop().call_later(left_s, self._expire)
 
-    def _expire(self) -> None:
-        self._ending = asyncio.create_task(self._leave(4002, "Invalid or expired JWT token"))
+    # The credential's end
 
-    def _reply(self, frame: dict[str, Any]) -> None:
-        assert self.subscriber is not None, "frames are answered only after the client was let in"
-        self.subscriber.put(orjson.dumps(frame).decode())
+    def _watch_expiry(self) -> None:
+        """Sets the timers of the credential that counts now."""
+        self._cancel_timers()
+        assert self.subscriber is not None, "credentials are watched once the client was let in"
+        expires_at = self.subscriber.principal.expires_at
+        if expires_at is None:
+            return
+        loop, left_s = asyncio.get_running_loop(), max(0.0, expires_at - time.time())
+        self._timers.append(
+            loop.call_later(left_s, self.subscriber.end, 4002, "Invalid or expired JWT token"),
+        )
+        if self._version > 1:
+            warning = frames.encoded({"type": "auth.expiring", "expiresAt": int(expires_at * 1000)})
+            warn_in_s = max(0.0, left_s - WARN_BEFORE_EXPIRY_S)
+            self._timers.append(loop.call_later(warn_in_s, self.subscriber.put, warning))
+
+    def _cancel_timers(self) -> None:
+        for timer in self._timers:
+            timer.cancel()
+        self._timers.clear()
+
+    # What the client says
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
-        """One frame of the client. What version 1 does not know is ignored, and logged without its content."""
-        if self.subscriber is None:
+        """One message of the client, within its limits; a failure of ours ends this connection alone."""
+        if self.subscriber is None or self._left:
             return
         data = bytes_data if text_data is None else text_data.encode()
         assert data is not None, "a message is text or bytes"
-        if len(data) > MAX_MESSAGE_BYTES:
-            await self._leave(1009, "Message too big")
-            return
         try:
-            frame = orjson.loads(data)
-        except orjson.JSONDecodeError:
-            frame = None
-        if not isinstance(frame, dict):
-            logger.info("a subscriber sent a frame that is no JSON object (%d bytes)", len(data))
-            return
-        await self._handle(self.subscriber, frame)
+            if len(data) > MAX_MESSAGE_BYTES:
+                await self._leave(1009, "Message too big")
+            elif not self._messages.take(time.monotonic()):
+                await self._too_many()
+            else:
+                await self._answer(self.subscriber, data)
+        except Exception:
+            logger.exception("a subscriber's message could not be handled")
+            await self._leave(1011, "Internal error")
 
-    async def _handle(self, subscriber: Subscriber, frame: dict[str, Any]) -> None:
-        match frame:
-            case {"type": "ping"}:
-                self._reply({"type": "pong", "timestamp": now_ms()})
-            case {"type": "subscribe", "callId": str(call_id)} if is_call_id(call_id):
-                if await _may_follow(subscriber, call_id):
-                    await the_hub().follow(subscriber, call_id)
-                else:
-                    await self._leave(4003, "Call not allowed")
-            case {"type": "unsubscribe", "callId": str(call_id)} if is_call_id(call_id):
-                await the_hub().unfollow(subscriber, call_id)
-            case _:
-                logger.info("a subscriber sent a frame of no known type or with a bad callId; it was ignored")
+    async def _too_many(self) -> None:
+        assert self.subscriber is not None, "messages are counted once the client was let in"
+        if self._version > 1:
+            self.subscriber.put(frames.error("rate_limited", "Too many messages"))
+        await self._leave(1008, "Too many messages")
+
+    async def _answer(self, subscriber: Subscriber, data: bytes) -> None:
+        """Does what a message asks. What cannot be read is told to version 2, ignored for version 1, and counted."""
+        try:
+            request = frames.read(data, self._version)
+        except Malformed as malformed:
+            logger.info("a subscriber's message of %d bytes is no request (%s)", len(data), malformed.code)
+            if not self._malformed.take(time.monotonic()):
+                await self._too_many()
+            elif self._version > 1:
+                subscriber.put(frames.error(malformed.code, malformed.message, malformed.ref))
+            return
+        await self._handle(subscriber, request)
+
+    async def _handle(self, subscriber: Subscriber, request: Request) -> None:
+        match request.type:
+            case "ping":
+                subscriber.put(frames.encoded({"type": "pong", "timestamp": now_ms()}, request.ref))
+            case "subscribe":
+                await self._subscribe(subscriber, request)
+            case "unsubscribe":
+                await the_hub().unfollow(subscriber, request.call_id)
+                self._confirm(subscriber, {"type": "unsubscribed", "callId": request.call_id}, request)
+            case "auth":
+                await self._renew(subscriber, request)
+            case other:
+                raise AssertionError(f"{other} is read but not handled")
+
+    def _confirm(self, subscriber: Subscriber, frame: dict[str, Any], request: Request) -> None:
+        """Version 2 is told what was done; version 1 has no frames for that."""
+        if self._version > 1:
+            subscriber.put(frames.encoded(frame, request.ref))
+
+    async def _subscribe(self, subscriber: Subscriber, request: Request) -> None:
+        """From now on only the chosen calls, this one among them, if it may be seen and there is room for it."""
+        call_id = request.call_id
+        if not await _may_follow(subscriber, call_id):
+            if self._version == 1:
+                await self._leave(4003, "Call not allowed")
+            else:
+                subscriber.put(frames.error("call_not_allowed", "Call not allowed", request.ref))
+        elif call_id not in subscriber.calls and len(subscriber.calls) >= MAX_CALLS:
+            logger.info("a subscriber follows %d calls and wants more", MAX_CALLS)
+            if self._version > 1:
+                message = f"No more than {MAX_CALLS} calls may be followed by one socket."
+                subscriber.put(frames.error("too_many_calls", message, request.ref))
+        elif self._version == 1:
+            await the_hub().follow(subscriber, call_id)
+        else:
+            subscriber.hold()
+            try:
+                await the_hub().follow(subscriber, call_id)
+                await self._tell_subscribed(subscriber, request)
+            finally:
+                subscriber.release()
+
+    async def _tell_subscribed(self, subscriber: Subscriber, request: Request) -> None:
+        """Where the call stands, read once its alerts come here: what came since goes after the answer, none is lost.
+
+        Nothing is sent again here; what the client has missed is named, and the history has it.
+        """
+        seq, lacks = await database_sync_to_async(_standing)(request.call_id, request.last_seq, request.since)
+        about = {"callId": request.call_id}
+        recovered = lacks is None and (request.last_seq or 0) <= seq
+        told = {"type": "subscribed"} | about | {"seq": seq, "replayed": 0, "recovered": recovered}
+        gap = [] if lacks is None else [{"type": "gap"} | about | {"fromSeq": lacks, "toSeq": seq}]
+        subscriber.release(frames.encoded(told, request.ref), *map(frames.encoded, gap))
+
+    async def _renew(self, subscriber: Subscriber, request: Request) -> None:
+        """A newer token of the same user takes the place of what let the client in."""
+        try:
+            principal = await database_sync_to_async(principal_of)(request.token)
+        except BadToken as error:
+            logger.info("a subscriber's new token was refused: %s", error)
+            subscriber.put(frames.error("invalid_token", "Invalid or expired JWT token", request.ref))
+            return
+        if principal.name != subscriber.principal.name:
+            subscriber.put(frames.error("subject_mismatch", "The token is of another user.", request.ref))
+            return
+        if "subscribe" not in principal.scopes:
+            subscriber.put(frames.error("forbidden", "The token has no scope subscribe.", request.ref))
+            return
+        lost = await database_sync_to_async(_hidden)(principal, frozenset(subscriber.calls))
+        for call_id in lost:
+            await the_hub().unfollow(subscriber, call_id)
+        await the_hub().change(subscriber, principal)
+        self._watch_expiry()
+        expires_at = {"expiresAt": int((principal.expires_at or 0) * 1000)}
+        subscriber.put(frames.encoded({"type": "authenticated"} | expires_at, request.ref))
+        for call_id in lost:
+            subscriber.call_lost(call_id)
 
     async def _leave(self, code: int, reason: str) -> None:
-        """Ends the connection from our side, at once for the hub; a client that does not read gets no more time."""
-        if self.subscriber is not None:
-            subscriber, self.subscriber = self.subscriber, None
-            await the_hub().remove(subscriber)
-            try:
-                await asyncio.wait_for(self.close(code, reason), CLOSE_WITHIN_S)
-            except Exception:
-                logger.info("a subscriber could not be told to leave (%d %s)", code, reason)
+        """Ends the connection from our side, at once for the hub; a client that does not read is cut off."""
+        if self.subscriber is None or self._left:
+            return
+        self._left = True
+        await the_hub().remove(self.subscriber)
+        try:
+            async with asyncio.timeout(CLOSE_WITHIN_S):
+                await self.subscriber.drain()
+                await self._close(code, reason)
+        except Exception:
+            logger.info("a subscriber could not be told to leave (%d %s)", code, reason)
+            if self._door is not None:
+                self._door.abort()
 
-    async def disconnect(self, code: int) -> None:
-        """The client has gone."""
-        if self._place is not None:
-            places.give_back(self._place)
-            self._place = None
-        if self._expiry is not None:
-            self._expiry.cancel()
-        if self.subscriber is not None:
-            await the_hub().remove(self.subscriber)
-            self.subscriber = None
+    async def _close(self, code: int, reason: str) -> None:
+        """Sends the close frame; a server that cannot send the code (Daphne: all below 3000 but this) sends 1000."""
+        try:
+            await self.close(code, reason)
+        except Exception:
+            await self.close(1000)
 
 
 async def _may_follow(subscriber: Subscriber, call_id: str) -> bool:
@@ -207,14 +354,37 @@ async def _may_follow(subscriber: Subscriber, call_id: str) -> bool:
             return allowed
 
 
+def _standing(call_id: str, last_seq: int | None, since: int | None) -> tuple[int, int | None]:
+    """A call's last seq, and the first one that a client lacks which has `last_seq`, or all from before `since`."""
+    seq = Call.objects.filter(call_id=call_id).values_list("last_seq", flat=True).first() or 0
+    if last_seq is not None:
+        return seq, last_seq + 1 if last_seq < seq else None
+    if since is None:
+        return seq, None
+    later = Alert.objects.filter(call__call_id=call_id, seq__lte=seq, stored_at__gte=since - SINCE_REACHES_BACK_MS)
+    return seq, later.aggregate(first=Min("seq"))["first"]
+
+
+def _hidden(principal: Principal, call_ids: frozenset[str]) -> frozenset[str]:
+    """Which of these calls somebody may not see."""
+    if principal.everything:
+        return frozenset()
+    asked = call_ids - principal.calls
+    return asked.difference(visible_calls(principal).filter(call_id__in=asked).values_list("call_id", flat=True))
+
+
 async def say_goodbye(within_s: float) -> None:
     """Tells every subscriber that the server stops, and closes its socket."""
     hub = the_hub()
     hub.draining = True
     await hub.drain(within_s)
-    goodbye = orjson.dumps({"type": "server_shutdown", "payload": {"timestamp": now_ms()}}).decode()
     leaving = hub.subscribers()
     for subscriber in leaving:
-        subscriber.put(goodbye)
+        subscriber.put(_goodbye(subscriber.version))
     await hub.drain(within_s)
     await asyncio.gather(*(subscriber.close(1001, "Server shutting down") for subscriber in leaving))
+
+
+def _goodbye(version: int) -> str:
+    later = {"reconnectAfterMs": random.randint(*RECONNECT_AFTER_MS)} if version > 1 else {}
+    return orjson.dumps({"type": "server_shutdown", "payload": {"timestamp": now_ms()} | later}).decode()

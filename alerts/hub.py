@@ -127,8 +127,9 @@ class Hub:
         self._last_seq.move_to_end(call_id)
         if len(self._last_seq) > CALLS_REMEMBERED:
             self._last_seq.popitem(last=False)
-        if message["alert_type"] not in V1_HIDES:
-            for subscriber in self._wanting(call_id, message["team"]):
+        hidden = message["alert_type"] in V1_HIDES
+        for subscriber in self._wanting(call_id, message["team"]):
+            if not hidden or subscriber.version > 1:
                 subscriber.put(message["body"])
 
     def _wanting(self, call_id: str, team: int | None) -> list[Subscriber]:

@@ -104,7 +104,10 @@ class PostedAlertSerializer(serializers.Serializer[dict[str, Any]]):
         return value
 
     def validate_data(self, value: dict[str, Any]) -> dict[str, Any]:
-        encoded = orjson.dumps(value)
+        try:
+            encoded = orjson.dumps([value])[1:-1]  # one level down, as in an alert
+        except orjson.JSONEncodeError as error:
+            raise serializers.ValidationError(f"Cannot be encoded: {error}.") from error
         if len(encoded) > MAX_DATA_BYTES:
             raise serializers.ValidationError(f"{len(encoded)} bytes of JSON; {MAX_DATA_BYTES} is the most.")
         if NUL.search(encoded):

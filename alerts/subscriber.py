@@ -1,82 +1,83 @@
-"""One client of the alert socket: what it follows, and what waits to be written to it."""
+"""One client of the alert socket: who it is, what it follows, and what is put out for it."""
 
 import asyncio
-from collections import deque
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+from alerts import frames
 from alerts.access import Principal
+from alerts.outlet import MAX_WAITING_BYTES, DirectOutlet, Door, Outlet, QueuedOutlet
 
-MAX_WAITING_BYTES = 1024 * 1024  # for one client; more means it is disconnected
+Send = Callable[[str], Coroutine[Any, Any, None]]
+Close = Callable[[int, str], Coroutine[Any, Any, None]]
 
 
 class Subscriber:
-    """One client: what it follows, and what waits to be written to it.
+    """One client. What is put never waits: a client that does not read holds up nobody and is let go.
 
-    `send` writes one text frame and waits while the client does not read; only this subscriber's own task waits
-    for it, so a stalled client never holds up another. `close` ends the socket with a code and a reason.
+    `send` writes one text frame and is used where the server offers no `door`. `close` ends the socket with a code
+    and a reason.
     """
 
     def __init__(
-        self,
-        principal: Principal,
-        send: Callable[[str], Coroutine[Any, Any, None]],
-        close: Callable[[int, str], Coroutine[Any, Any, None]],
+        self, principal: Principal, send: Send, close: Close, *, version: int = 1, door: Door | None = None
     ) -> None:
         self.principal = principal
+        self.version = version
         self.close = close
         self.calls: set[str] = set()  # what it follows; kept by the hub
-        self._send = send
-        self._waiting: deque[str] = deque()  # bounded by MAX_WAITING_BYTES
-        self._waiting_bytes = 0
-        self._wake = asyncio.Event()
-        self._idle = asyncio.Event()  # nothing waits and nothing is being written
-        self._idle.set()
+        self._outlet: Outlet = DirectOutlet(door, self._too_slow) if door else QueuedOutlet(send, self._too_slow)
+        self._held: list[str] | None = None  # while an answer is awaited; beyond MAX_WAITING_BYTES it is let go
+        self._held_bytes = 0
+        self._stopped = False
         self._leaving: asyncio.Task[None] | None = None
-        self._task = asyncio.create_task(self._write())
 
     def put(self, text: str) -> None:
-        """Queue one frame."""
-        if self._leaving:
+        """One frame more."""
+        if self._stopped:
             return
-        self._waiting.append(text)
-        self._waiting_bytes += len(text)
-        self._idle.clear()
-        self._wake.set()
-        if self._waiting_bytes > MAX_WAITING_BYTES:
-            self.end(4008, "Too slow")
+        if self._held is None:
+            self._outlet.put(text)
+            return
+        self._held.append(text)
+        self._held_bytes += len(text)
+        if self._held_bytes > MAX_WAITING_BYTES:
+            self._too_slow()
+
+    def hold(self) -> None:
+        """What is put waits from now on, so that an answer can go before it."""
+        self._held, self._held_bytes = [], 0
+
+    def release(self, *answer: str) -> None:
+        """The answer, then what was held, then whatever comes."""
+        held, self._held = self._held or [], None
+        for text in (*answer, *held):
+            self.put(text)
 
     def call_lost(self, call_id: str) -> None:
         """It may no longer see a call that it followed. Version 1 has no frame for that: it is closed."""
-        self.end(4003, "Call not allowed")
+        if self.version == 1:
+            self.end(4003, "Call not allowed")
+        else:
+            self.put(frames.encoded({"type": "unsubscribed", "callId": call_id, "code": "call_not_allowed"}))
 
     def end(self, code: int, reason: str) -> None:
-        """Closes the socket from our side, without waiting; nothing more is taken."""
+        """Close the socket from our side, without waiting; nothing more is taken."""
+        self._stopped = True
         if self._leaving is None:
-            self._drop_waiting()
             self._leaving = asyncio.create_task(self.close(code, reason))
 
     async def drain(self) -> None:
-        """Waits until all that was queued has been written."""
-        await self._idle.wait()
+        """Waits until all that was put has been handed to the server."""
+        await self._outlet.drain()
 
     def stop(self) -> None:
-        """Nothing more is written."""
-        self._task.cancel()
+        """Takes nothing more; what was put is still written."""
+        self._stopped = True
 
-    async def _write(self) -> None:
-        while True:
-            await self._wake.wait()
-            self._wake.clear()
-            while self._waiting:
-                text = self._waiting.popleft()
-                self._waiting_bytes -= len(text)
-                try:
-                    await self._send(text)
-                except Exception:  # the client has gone; its consumer hears of it and leaves
-                    self._drop_waiting()
-            self._idle.set()
+    def drop(self) -> None:
+        """The client has gone."""
+        self._outlet.drop()
 
-    def _drop_waiting(self) -> None:
-        self._waiting.clear()
-        self._waiting_bytes = 0
+    def _too_slow(self) -> None:
+        self.end(4008, "Too slow")

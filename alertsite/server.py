@@ -12,8 +12,9 @@ import uvicorn
 from django.db import connections
 
 from alerts import dispatch
-from alerts.consumers import say_goodbye
+from alerts.consumers import HEARTBEAT_MS, say_goodbye
 from alerts.hub import the_hub
+from alertsite import door
 from alertsite.routing import media
 
 logger = logging.getLogger(__name__)
@@ -90,7 +91,9 @@ def serve(host: str, port: int, background: Background | None = None) -> None:
     config = uvicorn.Config(
         "alertsite.asgi:application",
         loop="uvloop",
-        ws="websockets-sansio",
+        ws=door.protocol(),
+        ws_ping_interval=HEARTBEAT_MS / 1000,
+        ws_ping_timeout=HEARTBEAT_MS / 1000,
         ws_per_message_deflate=False,
         ws_max_size=LARGEST_MESSAGE_BYTES,
         lifespan="off",

@@ -59,10 +59,14 @@ class LiveServer:
         subprocess.run([sys.executable, "-m", "tests.seed"], cwd=ROOT, env=self.env, check=True)
         self.process = self._start()
 
+    def command(self) -> list[str]:
+        """What Python is to run."""
+        return ["manage.py", "serve", "--port", str(self.port)]
+
     def _start(self) -> subprocess.Popen[bytes]:
         with self.log_path.open("ab") as log:
             process = subprocess.Popen(
-                [sys.executable, "manage.py", "serve", "--port", str(self.port)],
+                [sys.executable, *self.command()],
                 cwd=ROOT,
                 env=self.env,
                 stdout=log,
@@ -122,6 +126,17 @@ class LiveServer:
         assert status == 201, answer
         results: list[dict[str, Any]] = answer["results"]
         return results
+
+
+class DaphneServer(LiveServer):
+    """The same by `manage.py runserver`."""
+
+    def command(self) -> list[str]:
+        return ["manage.py", "runserver", "--noreload", f"127.0.0.1:{self.port}"]
+
+    def stop(self, number: int = signal.SIGINT, within_s: float = 40) -> int:
+        """It stops at Ctrl-C."""
+        return super().stop(number, within_s)
 
 
 def publisher_token() -> str:

@@ -1,7 +1,8 @@
 #!/bin/sh
-# What the tests need from the machine: Chromium. Installs what is missing where that can be.
+# What the tests need from the machine: Chromium and Node.js. Installs what is missing where that can be.
 missing=""
 command -v chromium >/dev/null 2>&1 || missing="chromium"
+{ command -v node && command -v npm; } >/dev/null 2>&1 || missing="$missing nodejs npm"
 [ -z "$missing" ] && exit 0
 if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
 	echo "Installing $missing for the tests ..."

@@ -10,6 +10,7 @@ from websockets.asyncio.client import connect
 
 from tests.conftest import Connect
 from tests.live import ROOT, LiveServer, an_alert, bearer, watcher_token
+from tests.socket.conftest import V2
 
 EXAMPLES = {
     name: json.loads(example)
@@ -48,12 +49,49 @@ async def test_every_example_of_a_client_does_what_is_said(server: LiveServer, s
     await client.settled()
 
 
+async def test_every_answer_of_version_2_has_the_shape_that_is_shown(server: LiveServer) -> None:
+    call_id = EXAMPLES["subscribe_2"]["callId"]
+    await asyncio.to_thread(server.post, *(an_alert(call_id, kind=f"docs {kind}") for kind in range(6)))
+    headers = bearer(watcher_token(name="ann", lifetime_s=50))
+    async with connect(server.ws("/"), additional_headers=headers, subprotocols=V2) as socket:
+
+        async def told(*names: str) -> None:
+            for name in names:
+                assert shape(json.loads(await asyncio.wait_for(socket.recv(), 10))) == shape(EXAMPLES[name]), name
+
+        async def asked(name: str, *answers: str, **fresh: str) -> None:
+            await socket.send(json.dumps(EXAMPLES[name] | fresh))
+            await told(*answers)
+
+        await told("connected_2", "auth_expiring")
+        await asked("subscribe_2", "subscribed", "gap")
+        await asked("unsubscribe_2", "unsubscribed")
+        await asked("ping_2", "pong_2")
+        await asked("subscribe_2", "subscribed", "gap")
+        await asked("auth", "authenticated", "call_lost", token=watcher_token("another", name="ann"))
+        await asked("subscribe_2", "error")
+
+
+def test_every_code_of_an_error_is_in_the_table() -> None:
+    page = (ROOT / "docs/protocol.md").read_text()
+    told = set(re.findall(r"^\| `([a-z]+_[a-z_]+|forbidden)` \|", page, re.MULTILINE))
+    sources = [(ROOT / "alerts" / name).read_text() for name in ("frames.py", "consumers.py")]
+    sent = {code for source in sources for code in re.findall(r"(?:Malformed|error)\(\s*\"(\w+)\"", source)}
+    assert sent == told
+
+
 async def test_the_goodbye_is_as_shown(own_server: Any) -> None:
     server = own_server()
-    async with connect(server.ws("/"), additional_headers=bearer(watcher_token())) as socket:
-        await socket.recv()
+    headers = bearer(watcher_token())
+    async with (
+        connect(server.ws("/"), additional_headers=headers) as old,
+        connect(server.ws("/"), additional_headers=headers, subprotocols=V2) as new,
+    ):
+        for socket in (old, new):
+            await socket.recv()
         await asyncio.to_thread(server.stop)
-        assert shape(json.loads(await socket.recv())) == shape(EXAMPLES["server_shutdown"])
+        assert shape(json.loads(await old.recv())) == shape(EXAMPLES["server_shutdown"])
+        assert shape(json.loads(await new.recv())) == shape(EXAMPLES["server_shutdown_2"])
 
 
 def test_every_setting_is_in_the_readme_and_the_other_way_round() -> None:
