@@ -40,15 +40,13 @@ def end(ids: Sequence[UUID], ended_at: int, duration_ms: int) -> Future[list[Sto
     return _the_writer().submit((), (End(tuple(ids), ended_at, duration_ms),))
 
 
-def open_call(call_id: str, protocol: str, channels: Sequence[str]) -> None:
-    """A call's audio begins: its row is made, or taken up again."""
-    fresh = {"started_at": now_ms(), "ended_at": None, "active": True, "protocol": protocol, "channels": list(channels)}
+def open_call(call_id: str, protocol: str, channels: Sequence[str], heard_by: str) -> None:
+    """A call's audio begins, at the server `heard_by`: its row is made, or taken up again."""
+    now = {"ended_at": None, "active": True, "protocol": protocol, "channels": list(channels), "heard_by": heard_by}
     with transaction.atomic():
-        call, made = Call.objects.get_or_create(call_id=call_id, defaults=fresh)
+        call, made = Call.objects.get_or_create(call_id=call_id, defaults=now | {"started_at": now_ms()})
         if not made:  # named fields only: the writer may be counting on this row
-            Call.objects.filter(pk=call.pk).update(
-                ended_at=None, active=True, protocol=protocol, channels=list(channels)
-            )
+            Call.objects.filter(pk=call.pk).update(**now)
 
 
 def close_call(call_id: str) -> None:
@@ -56,9 +54,9 @@ def close_call(call_id: str) -> None:
     Call.objects.filter(call_id=call_id, active=True).update(active=False, ended_at=now_ms())
 
 
-def close_calls_left_open() -> int:
-    """Calls that a server which was killed left active are over; returns how many there were."""
-    return Call.objects.filter(active=True).update(active=False, ended_at=now_ms())
+def close_calls_left_open(heard_by: str) -> int:
+    """Calls that this server left active when it was killed are over; returns how many there were."""
+    return Call.objects.filter(active=True, heard_by=heard_by).update(active=False, ended_at=now_ms())
 
 
 def close(within_s: float) -> None:
