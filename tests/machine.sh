@@ -1,7 +1,9 @@
 #!/bin/sh
-# What the tests need from the machine: Chromium. Installs what is missing where that can be.
+# What the tests need from the machine: Chromium, Redis, PostgreSQL. Installs what is missing where that can be.
 missing=""
 command -v chromium >/dev/null 2>&1 || missing="chromium"
+command -v redis-server >/dev/null 2>&1 || missing="$missing redis-server"
+{ command -v postgres || ls /usr/lib/postgresql/*/bin/postgres; } >/dev/null 2>&1 || missing="$missing postgresql"
 [ -z "$missing" ] && exit 0
 if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
 	echo "Installing $missing for the tests ..."
