@@ -47,9 +47,9 @@ def may_open(call_id: str, endpoint: str) -> bool:
     return team is None or not of_others.exists()
 
 
-def open_call(call_id: str, protocol: str, channels: Sequence[str], endpoint: str = "") -> None:
-    """A call's audio begins: its row is made, or taken up again. It belongs to its endpoint's team."""
-    told = {"ended_at": None, "active": True, "protocol": protocol, "channels": list(channels)}
+def open_call(call_id: str, protocol: str, channels: Sequence[str], heard_by: str, endpoint: str = "") -> None:
+    """A call's audio begins, heard by the server `heard_by`: its row is made, or taken up again, for its endpoint's team."""
+    told = {"ended_at": None, "active": True, "protocol": protocol, "channels": list(channels), "heard_by": heard_by}
     team = Team.objects.filter(endpoints__slug=endpoint).first()
     with transaction.atomic():
         call, made = Call.objects.get_or_create(
@@ -66,9 +66,9 @@ def close_call(call_id: str) -> None:
     Call.objects.filter(call_id=call_id, active=True).update(active=False, ended_at=now_ms())
 
 
-def close_calls_left_open() -> int:
-    """Calls that a server which was killed left active are over; returns how many there were."""
-    return Call.objects.filter(active=True).update(active=False, ended_at=now_ms())
+def close_calls_left_open(heard_by: str) -> int:
+    """Calls that this server left active when it was killed are over; returns how many there were."""
+    return Call.objects.filter(active=True, heard_by=heard_by).update(active=False, ended_at=now_ms())
 
 
 def close(within_s: float) -> None:

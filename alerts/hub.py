@@ -1,23 +1,39 @@
-"""One per process: which subscriber follows which call, and the channel groups that this needs."""
+"""One per process: which subscriber follows which call, and that each gets its alerts in order and without holes."""
 
 import asyncio
+import contextlib
 import logging
 from collections import OrderedDict
+from collections.abc import Callable, Coroutine, Iterator
+from itertools import islice
 from typing import Any
 
-from channels.layers import get_channel_layer
+from channels.db import database_sync_to_async
 
-from alerts import publish
+from alerts import publish, repair
 from alerts.access import Principal
+from alerts.membership import Membership
+from alerts.publish import Published
+from alerts.repair import Hole
 from alerts.subscriber import Subscriber
+from alerts.writer import now_ms
 
 logger = logging.getLogger(__name__)
-CALLS_REMEMBERED = 10_000
+CALLS_REMEMBERED = 100_000  # full means the longest silent one is forgotten: its last 30 s could come twice
+POLL_S = 1.0
+RETRY_S = 1.0
+TURN_BYTES = 64 * 1024  # handed over in one turn of the event loop; subscribers write in between
+PUBLISHED_WITHIN_S = 5.0
+NO_CALL = ""  # the id under which alerts about no call are counted
 V1_HIDES = frozenset({"connection", "disconnection"})
 
 
 class Hub:
-    """The process's only member of the channel layer's groups, handing alerts to its subscribers."""
+    """Hands alerts to its process's subscribers.
+
+    Of each call it serves it knows the last `seq` it handed over. The next one is handed over, earlier ones are
+    dropped, and a later one, or a poll that says so, makes a hole: the alerts in it are read from the database.
+    """
 
     def __init__(self) -> None:
         self.draining = False
@@ -25,11 +41,31 @@ class Hub:
         self._everywhere: set[Subscriber] = set()  # never subscribed: every call they may see
         self._see_all: set[Subscriber] = set()  # get alerts about no call, whatever they follow
         self._by_group: dict[str, set[Subscriber]] = {}
-        self._joined: set[str] = set()
-        self._joining = asyncio.Lock()
-        self._channel = ""
-        self._task: asyncio.Task[None] | None = None
-        self._last_seq: OrderedDict[str, int] = OrderedDict()  # of the calls last heard of
+        self._membership = Membership(self._receive)
+        self._served: dict[str, str] = {}  # group -> call id, of the calls that somebody follows
+        self._last_seq: OrderedDict[str, int] = OrderedDict()  # of the calls served, the longest silent first
+        self._all_since: int | None = None  # every call is served: alerts stored before (Unix ms) are accounted for
+        self._holes: dict[str, Hole] = {}  # at most one a call served; alerts in it wait in the database
+        self._hole = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def start(self) -> None:
+        """Begins the work beside the subscribers, on the running event loop; again: nothing."""
+        if not self._tasks:
+            self._publisher = publish.Publisher(asyncio.get_running_loop())
+            publish.attach(self._publisher)
+            work = (self._membership.run, self._poll, self._repair)
+            self._tasks = [asyncio.create_task(task()) for task in work]
+
+    async def stop(self) -> None:
+        """Ends the work; nothing more is handed over."""
+        publish.attach(None)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._membership.stop()
+        if self._tasks:
+            self._publisher.stop()
 
     def subscribers(self) -> tuple[Subscriber, ...]:
         """Those connected now."""
@@ -44,7 +80,9 @@ class Hub:
             await self.follow(subscriber, call_id)
         else:
             self._everywhere.add(subscriber)
-            await self._settle(publish.ALL_CALLS)
+            await self._serve_all()
+        if subscriber in self._see_all:
+            await self._serve(NO_CALL)
 
     async def follow(self, subscriber: Subscriber, call_id: str) -> None:
         """From now on only the chosen calls, and this is one of them."""
@@ -53,23 +91,26 @@ class Hub:
         self._everywhere.discard(subscriber)
         subscriber.calls.add(call_id)
         self._by_group.setdefault(publish.group_of(call_id), set()).add(subscriber)
-        await self._settle(publish.group_of(call_id))
-        await self._settle(publish.ALL_CALLS)
+        await self._serve(call_id)
+        self._settle(publish.ALL_CALLS)
 
     async def unfollow(self, subscriber: Subscriber, call_id: str) -> None:
         """No longer this call; with the last one gone, none."""
         if call_id in subscriber.calls:
             subscriber.calls.discard(call_id)
             self._forget(subscriber, call_id)
-            await self._settle(publish.group_of(call_id))
 
     async def change(self, subscriber: Subscriber, principal: Principal) -> None:
         """The rights of a subscriber are others now; what it follows has been looked through by who says so."""
         if subscriber not in self._subscribers:
             return
         subscriber.principal = principal
-        (self._see_all.add if principal.everything else self._see_all.discard)(subscriber)
-        await self._settle(publish.ALL_CALLS)
+        if principal.everything:
+            self._see_all.add(subscriber)
+            await self._serve(NO_CALL)
+        else:
+            self._see_all.discard(subscriber)
+            self._settle(publish.group_of(NO_CALL))
 
     async def remove(self, subscriber: Subscriber) -> None:
         """Lets a subscriber go."""
@@ -80,73 +121,205 @@ class Hub:
             members.discard(subscriber)
         for call_id in tuple(subscriber.calls):
             self._forget(subscriber, call_id)
-            await self._settle(publish.group_of(call_id))
-        await self._settle(publish.ALL_CALLS)
+        self._settle(publish.ALL_CALLS)
+        self._settle(publish.group_of(NO_CALL))
 
     def _forget(self, subscriber: Subscriber, call_id: str) -> None:
         group = publish.group_of(call_id)
         self._by_group[group].discard(subscriber)
         if not self._by_group[group]:
             del self._by_group[group]
+        self._settle(group)
 
-    async def _settle(self, group: str) -> None:
-        """Joins or leaves a group, by whether a subscriber needs it when its turn has come."""
-        async with self._joining:
-            layer = get_channel_layer()
-            assert layer is not None, "settings always name a channel layer"
-            if self._task is None:
-                publish.attach(publish.Publisher(asyncio.get_running_loop()))
-                self._channel = await layer.new_channel()
-                self._task = asyncio.create_task(self._receive(layer))
-            if self._needs(group) and group not in self._joined:
-                await layer.group_add(group, self._channel)
-                self._joined.add(group)
-            elif not self._needs(group) and group in self._joined:
-                await layer.group_discard(group, self._channel)
-                self._joined.discard(group)
+    def _settle(self, group: str) -> None:
+        """Gives a group up if no subscriber needs it now; what is known about its calls would grow old."""
+        if self._needs(group) or not self._membership.leave(group):
+            return
+        call_id = self._served.pop(group, None)
+        if group == publish.ALL_CALLS:
+            self._all_since = None
+            self._forget_calls({*self._last_seq, *self._holes} - set(self._served.values()))
+        elif call_id is not None and self._all_since is None:
+            self._forget_calls({call_id})
+
+    def _forget_calls(self, call_ids: set[str]) -> None:
+        for call_id in call_ids:
+            self._last_seq.pop(call_id, None)
+            self._holes.pop(call_id, None)
 
     def _needs(self, group: str) -> bool:
         if group == publish.ALL_CALLS:
-            return bool(self._everywhere or self._see_all)
-        return group in self._by_group
+            return bool(self._everywhere)
+        return group in self._by_group or (group == publish.group_of(NO_CALL) and bool(self._see_all))
 
-    async def _receive(self, layer: Any) -> None:
-        while True:
-            message = await layer.receive(self._channel)
-            try:
-                self._deliver(message)
-            except Exception:  # one bad message must not end the deliveries of a process
-                logger.exception("an alert could not be delivered")
+    async def _serve(self, call_id: str) -> None:
+        """From when this returns, no alert of the call is missed; what was sent before is history."""
+        group = publish.group_of(call_id)
+        self._served[group] = call_id
+        await self._membership.join(group)
+        if call_id not in self._last_seq and self._all_since is None:
+            with _left_to_the_poll():
+                known = await database_sync_to_async(repair.last_seqs)([call_id])
+                self._notice(call_id, known.get(call_id, 0))
 
-    def _deliver(self, message: dict[str, Any]) -> None:
-        """Hands an alert to everybody who wants it, once: it comes by its call's group and by that of all calls."""
-        call_id, seq = message["call_id"], message["seq"]
-        if seq <= self._last_seq.get(call_id, 0):
+    async def _serve_all(self) -> None:
+        await self._membership.join(publish.ALL_CALLS)
+        if self._all_since is None:
+            with _left_to_the_poll():
+                await self._begin_with_all()
+
+    async def _begin_with_all(self) -> None:
+        """Where every call stands that changed lately; the others' alerts were all stored before."""
+        since = now_ms() - repair.OVERLAP_MS
+        for call_id, last_seq in (await database_sync_to_async(repair.changed_since)(since)).items():
+            self._notice(call_id, last_seq)
+        if self._all_since is None and self._needs(publish.ALL_CALLS):
+            self._all_since = since
+
+    def _receive(self, message: dict[str, Any]) -> int:
+        """A message of the layer, which may come late, twice, in any order or never."""
+        alert = Published(**{name: value for name, value in message.items() if name != "type"})
+        if not self._serves(alert.call_id):
+            return 0
+        last = self._last_seq.get(alert.call_id)
+        if last is None and self._all_since is None:
+            last = alert.seq - 1  # the call has just been joined; where it stands is being read
+        if alert.seq == (last or 0) + 1:
+            self._deliver(alert)
+            return len(alert.body)
+        self._notice(alert.call_id, alert.seq)
+        return 0
+
+    def _serves(self, call_id: str) -> bool:
+        return (
+            self._all_since is not None or self._needs(publish.ALL_CALLS) or publish.group_of(call_id) in self._served
+        )
+
+    def _notice(self, call_id: str, last_seq: int) -> None:
+        """A call has come this far: nothing new, a hole, or the first that is heard of it."""
+        if not self._serves(call_id):
             return
-        self._last_seq[call_id] = seq
+        last = self._last_seq.get(call_id)
+        if last is None and self._all_since is None:
+            self._remember(call_id, last_seq)
+        elif last_seq > (last or 0) and last_seq > (hole.to if (hole := self._holes.get(call_id)) else 0):
+            since = (hole.stored_since if hole else self._all_since or 0) if last is None else 0
+            self._holes[call_id] = Hole(call_id, last_seq, last or 0, since)
+            self._hole.set()
+
+    def _remember(self, call_id: str, last_seq: int) -> None:
+        self._last_seq[call_id] = last_seq
         self._last_seq.move_to_end(call_id)
         if len(self._last_seq) > CALLS_REMEMBERED:
             self._last_seq.popitem(last=False)
-        hidden = message["alert_type"] in V1_HIDES
-        for subscriber in self._wanting(call_id, message["team"]):
+
+    def _deliver(self, alert: Published) -> None:
+        """Hands the next alert of a call to everybody who wants it."""
+        self._remember(alert.call_id, alert.seq)
+        hidden = alert.alert_type in V1_HIDES
+        for subscriber in self._wanting(alert.call_id, alert.team):
             if not hidden or subscriber.version > 1:
-                subscriber.put(message["body"])
+                subscriber.put(alert.body)
 
     def _wanting(self, call_id: str, team: int | None) -> list[Subscriber]:
-        if not call_id:
+        if call_id == NO_CALL:
             return list(self._see_all)
         everywhere = [one for one in self._everywhere if one.principal.sees(call_id, team)]
         return [*self._by_group.get(publish.group_of(call_id), ()), *everywhere]
 
+    async def _poll(self) -> None:
+        await _for_ever(self._look, POLL_S)
+
+    async def _look(self) -> None:
+        """One query: how far have the calls come that are served?"""
+        if self._needs(publish.ALL_CALLS) and self._all_since is None:
+            await self._begin_with_all()
+        began = now_ms()
+        if self._all_since is not None:
+            known = await database_sync_to_async(repair.changed_since)(self._all_since)
+        elif self._served:
+            known = await database_sync_to_async(repair.last_seqs)(list(self._served.values()))
+        else:
+            return
+        for call_id, last_seq in known.items():
+            self._notice(call_id, last_seq)
+        if self._all_since is not None:
+            self._all_since = max(self._all_since, began - repair.OVERLAP_MS)
+
+    async def _repair(self) -> None:
+        async def fill() -> None:
+            await self._hole.wait()
+            await self._fill()
+
+        await _for_ever(fill, 0)
+
+    async def _fill(self) -> None:
+        """Reads what is missing and hands it over, until no hole is left."""
+        while self._holes:
+            holes = dict(islice(self._holes.items(), repair.MAX_CALLS))
+            alerts = await database_sync_to_async(repair.missing)(holes)
+            await self._hand_over(alerts)
+            for call_id, hole in holes.items():
+                if len(alerts) < repair.MAX_ROWS:  # all there is was read; what it lacks has been pruned
+                    self._accounted_for(call_id, hole.to)
+                last = self._last_seq.get(call_id, 0)
+                if call_id in self._holes and self._holes[call_id].to <= last:
+                    del self._holes[call_id]
+                elif call_id in self._holes:
+                    self._holes[call_id] = Hole(call_id, self._holes[call_id].to, last, hole.stored_since)
+        self._hole.clear()
+
+    async def _hand_over(self, alerts: list[Published]) -> None:
+        handed_bytes = 0
+        for alert in alerts:
+            if alert.call_id in self._holes and alert.seq > self._last_seq.get(alert.call_id, 0):
+                self._deliver(alert)
+                handed_bytes += len(alert.body)
+            if handed_bytes >= TURN_BYTES:
+                handed_bytes = 0
+                await asyncio.sleep(0)
+
+    def _accounted_for(self, call_id: str, last_seq: int) -> None:
+        if call_id in self._holes and self._last_seq.get(call_id, 0) < last_seq:
+            self._remember(call_id, last_seq)
+
     async def drain(self, timeout_s: float) -> None:
-        """Waits until what was published has been written to the subscribers that read."""
-        await publish.drain()
-        await asyncio.sleep(0.05)  # what the layer holds is received in the next turns of the loop
+        """Waits until what was stored has been written to the subscribers that read."""
+        with _left_to_the_poll():
+            async with asyncio.timeout(PUBLISHED_WITHIN_S):
+                await publish.drain()
+                await asyncio.sleep(0.05)  # what the layer holds is received in the next turns of the loop
+                await self._look()
+                await self._fill()
         waiting = [asyncio.ensure_future(subscriber.drain()) for subscriber in self._subscribers]
         if waiting:
             _, late = await asyncio.wait(waiting, timeout=timeout_s)
             for task in late:
                 task.cancel()
+
+
+@contextlib.contextmanager
+def _left_to_the_poll() -> Iterator[None]:
+    """What fails here is made up for by the poll."""
+    try:
+        yield
+    except Exception:
+        logger.exception("a subscriber's calls cannot be looked up yet")
+
+
+async def _for_ever(work: Callable[[], Coroutine[Any, Any, None]], pause_s: float) -> None:
+    """Repeats the work; an error is said once, and waited out."""
+    failing = False
+    while True:
+        try:
+            await work()
+            failing = False
+        except Exception:
+            if not failing:
+                logger.exception("what subscribers may have missed cannot be read; it is tried again")
+            failing = True
+            await asyncio.sleep(RETRY_S)
+        await asyncio.sleep(pause_s)
 
 
 _hub: Hub | None = None

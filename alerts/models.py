@@ -1,5 +1,6 @@
 """What is kept: teams, calls and the alerts about them. Invariants are constraints, times are Unix ms."""
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -7,6 +8,7 @@ from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.validators import MinLengthValidator
 from django.db import models
+from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import Q
 from uuid_utils.compat import uuid7
 
@@ -14,6 +16,20 @@ LONGEST_NAME = 150  # a user's, as Django has it
 LONGEST_JTI = 255
 ROLES = ("caller", "agent")
 FORMAT_FIELDS = ("encoding", "sample_rate", "roles")
+
+
+class ExactJSONField(models.JSONField):
+    """JSON kept as it was written. PostgreSQL's `jsonb`, the usual, changes the order of keys and the form of numbers,
+    and an alert that is read back has to be the same bytes as the one that was sent."""
+
+    def db_type(self, connection: BaseDatabaseWrapper) -> str | None:
+        return "json" if connection.vendor == "postgresql" else super().db_type(connection)
+
+    def get_db_prep_value(self, value: Any, connection: BaseDatabaseWrapper, prepared: bool = False) -> Any:
+        return json.dumps(value)
+
+    def from_db_value(self, value: Any, *of_the_query: Any) -> Any:
+        return json.loads(value) if isinstance(value, str) else value  # psycopg has read `json` already
 
 
 class Severity(models.IntegerChoices):
@@ -132,13 +148,17 @@ class Call(models.Model):
     started_at = models.BigIntegerField(help_text="Unix ms")
     ended_at = models.BigIntegerField(null=True, blank=True, help_text="Unix ms")
     active = models.BooleanField(default=False)
+    heard_by = models.CharField(max_length=300, blank=True, default="", help_text="the server that last heard it")
     last_seq = models.BigIntegerField(default=0)
+    changed_at = models.BigIntegerField(default=0, help_text="its last alert was stored, Unix ms")
     cooldowns = models.JSONField(default=dict, blank=True)
 
     class Meta:
         indexes = [
             # the page and `calls/?active=true`: the few calls in progress among all that ever were
             models.Index(fields=["-id"], name="call_active", condition=Q(active=True)),
+            # the hubs' poll: which calls got alerts since the last one
+            models.Index(fields=["changed_at"], name="call_changed"),
         ]
 
     def __str__(self) -> str:
@@ -161,7 +181,7 @@ class Alert(models.Model):
     ended_at = models.BigIntegerField(null=True, blank=True, help_text="Unix ms")
     title = models.CharField(max_length=200)
     message = models.TextField(max_length=4000)
-    data = models.JSONField(default=dict, blank=True)
+    data = ExactJSONField(default=dict, blank=True)
     actionable = models.BooleanField(default=False)
     suppressed = models.BooleanField(default=False)
     suppressed_count = models.PositiveIntegerField(default=0)

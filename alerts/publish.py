@@ -2,13 +2,21 @@
 
 import asyncio
 import hashlib
-from collections.abc import Sequence
-from concurrent.futures import Future
+import logging
+from collections import deque
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
+from typing import Any
 
+import orjson
 from channels.layers import get_channel_layer
 
+from alerts.models import Alert
+from alerts.serializers import wire
+
+logger = logging.getLogger(__name__)
 ALL_CALLS = "calls"
+MAX_WAITING = 20_000  # alerts; full means the oldest is not sent, and hubs read it from the database
 
 
 def group_of(call_id: str) -> str:
@@ -27,46 +35,81 @@ class Published:
     body: str
 
 
+def published(alert: Alert) -> Published:
+    """A stored alert as it is sent, the same whether it was just written or read back."""
+    assert alert.seq is not None, "only suppressed alerts have no seq"
+    body = orjson.dumps(wire(alert, alert.call.call_id)).decode()
+    return Published(alert.call.call_id, alert.call.team_id, alert.seq, alert.type, body)
+
+
 class Publisher:
-    """Sends what the writer stored, in its order, on the event loop where this process's subscribers are."""
+    """Sends what the writer stored, in its order, on the event loop where this process's subscribers are.
+
+    Sending is a hint that saves time: what the layer loses is read from the database by the hubs that miss it.
+    So an error ends nothing, and nobody waits for the layer.
+    """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        self._in_order = asyncio.Lock()
-        self._last: Future[None] | None = None
+        self._waiting: deque[Published] = deque(maxlen=MAX_WAITING)
+        self._wake = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._failing = False
+        self._task = loop.create_task(self._send_what_waits())
 
     def publish(self, stored: Sequence[Published]) -> None:
         """Hand over, from any one thread; returns at once."""
         if stored and not self._loop.is_closed():
-            self._last = asyncio.run_coroutine_threadsafe(self._send(stored), self._loop)
+            self._loop.call_soon_threadsafe(self._take, stored)
 
-    async def _send(self, stored: Sequence[Published]) -> None:
-        layer = get_channel_layer()
-        assert layer is not None, "settings always name a channel layer"
-        async with self._in_order:
-            for alert in stored:
-                message = {"type": "alert", **asdict(alert)}
-                if alert.call_id:
-                    await layer.group_send(group_of(alert.call_id), message)
-                await layer.group_send(ALL_CALLS, message)
+    def _take(self, stored: Iterable[Published]) -> None:
+        self._waiting.extend(stored)
+        self._idle.clear()
+        self._wake.set()
+
+    async def _send_what_waits(self) -> None:
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            while self._waiting:
+                await self._send(self._waiting.popleft())
+            self._idle.set()
+
+    async def _send(self, alert: Published) -> None:
+        layer: Any = get_channel_layer()
+        message = {"type": "alert", **asdict(alert)}
+        try:
+            await layer.group_send(group_of(alert.call_id), message)
+            await layer.group_send(ALL_CALLS, message)
+            self._failing = False
+        except Exception:
+            if not self._failing:
+                logger.exception("alerts cannot be published; subscribers get them from the database")
+            self._failing = True
+            self._waiting.clear()  # the hubs have read it by the time the layer is back
 
     async def drain(self) -> None:
         """Waits until everything handed over so far was sent."""
-        if self._last is not None:
-            await asyncio.wrap_future(self._last)
+        await asyncio.sleep(0)  # what the writer handed over last is taken in the next turn of the loop
+        await self._idle.wait()
+
+    def stop(self) -> None:
+        """Nothing more is sent."""
+        self._task.cancel()
 
 
 _publisher: Publisher | None = None
 
 
 def attach(publisher: Publisher | None) -> None:
-    """Names the publisher of this process; the hub does it when its first subscriber comes."""
+    """Names the publisher of this process; the hub does it when it starts."""
     global _publisher
     _publisher = publisher
 
 
 def publish(stored: Sequence[Published]) -> None:
-    """Sends stored alerts to subscribers. With no hub started, nobody in this process listens."""
+    """Sends stored alerts to subscribers. A process without a hub, like a command, leaves that to the hubs' poll."""
     if _publisher is not None:
         _publisher.publish(stored)
 

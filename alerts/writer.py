@@ -12,15 +12,13 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-import orjson
 from django.conf import settings
-from django.db import InterfaceError, OperationalError, connection, connections, transaction
+from django.db import IntegrityError, InterfaceError, OperationalError, connection, connections, transaction
 from django.db.models import Q
 from uuid_utils.compat import uuid7
 
 from alerts import policy, publish
 from alerts.models import Alert, Call
-from alerts.serializers import wire
 
 logger = logging.getLogger(__name__)
 CORRELATION_WINDOW_MS = 10_000
@@ -163,10 +161,17 @@ class Writer:
     def _store_patiently(self, jobs: list[_Job]) -> tuple[list[list[Stored]], list[publish.Published]]:
         """Stores, and while the database is away keeps trying: nothing accepted is given up before the stop."""
         attempt = 0
+        lost_a_race = False
         while True:
             try:
                 with transaction.atomic():
                     return _store(jobs)
+            except (
+                IntegrityError
+            ):  # another process stored the same external id under another call's lock; it shows now
+                if lost_a_race:
+                    raise
+                lost_a_race = True
             except (OperationalError, InterfaceError):
                 if attempt == 0:
                     logger.exception("the database is away; alerts wait for it")
@@ -188,11 +193,11 @@ def _store(jobs: list[_Job]) -> tuple[list[list[Stored]], list[publish.Published
             fresh.append(alert)
             known[_identity(report)] = alert
     Alert.objects.bulk_create(fresh)
-    Call.objects.bulk_update([ledger.closed() for ledger in calls.values()], ["last_seq", "cooldowns"])
+    Call.objects.bulk_update([ledger.closed() for ledger in calls.values()], ["last_seq", "changed_at", "cooldowns"])
     for end in (end for job in jobs for end in job.ends):
         _end(end)
     stored = [[_stored(known[_identity(report)]) for report in job.reports] for job in jobs]
-    return stored, [_published(alert) for alert in fresh if not alert.suppressed]
+    return stored, [publish.published(alert) for alert in fresh if not alert.suppressed]
 
 
 def _identity(report: Report) -> tuple[str, str]:
@@ -249,6 +254,7 @@ class _Ledger:
         correlation_id = self._correlation(report)
         if not decision.suppressed:
             self._call.last_seq += 1
+            self._call.changed_at = max(self._call.changed_at, now_ms())
             self._sent.append((report.timestamp, report.id))
         return Alert(
             id=report.id,
@@ -312,9 +318,3 @@ def _end(end: End) -> None:
 
 def _stored(alert: Alert) -> Stored:
     return Stored(alert.id, alert.seq, alert.suppressed, alert.external_id)
-
-
-def _published(alert: Alert) -> publish.Published:
-    assert alert.seq is not None, "only suppressed alerts have no seq"
-    body = orjson.dumps(wire(alert, alert.call.call_id)).decode()
-    return publish.Published(alert.call.call_id, alert.call.team_id, alert.seq, alert.type, body)

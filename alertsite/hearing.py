@@ -6,6 +6,7 @@ finds is reported as alerts. The event loop only appends to an inbox; the thread
 
 import asyncio
 import logging
+import socket
 import statistics
 import threading
 import time
@@ -16,6 +17,7 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 from channels.db import database_sync_to_async
+from django.conf import settings
 
 from alerts import dispatch, wording
 from alerts.writer import Report, Stored, now_ms
@@ -31,6 +33,7 @@ TICK_S = 0.1
 HIGH_WATER_BYTES = 256 * 1024  # per stream; full means its socket is not read until the bank has caught up
 PIECE_BYTES = 200  # of the inbox and its objects, for each piece
 AHEAD_AT_MOST_S = 120  # how far silences may run ahead of the wall clock
+HEARD_BY = f"{socket.gethostname()}:{settings.PORT}"  # the same again after a restart; one process of it hears
 LAGS_KEPT = 600  # ticks, about the last minute of a call
 
 
@@ -202,7 +205,7 @@ class Hearing:
         try:
             await self._ask(lambda bank: bank.open(start.call_id, start.sample_rate, start.channels, start.encoding))
             await database_sync_to_async(dispatch.open_call)(
-                start.call_id, start.protocol, start.channels, start.endpoint
+                start.call_id, start.protocol, start.channels, HEARD_BY, start.endpoint
             )
         except ValueError as error:
             del self._streams[start.call_id]

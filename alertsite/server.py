@@ -15,7 +15,9 @@ from alerts import dispatch
 from alerts.consumers import HEARTBEAT_MS, say_goodbye
 from alerts.hub import the_hub
 from alertsite import door
-from alertsite.routing import media
+from alertsite.asgi import application_of
+from alertsite.hearing import HEARD_BY
+from alertsite.routing import Role, media
 
 logger = logging.getLogger(__name__)
 MEDIA_WITHIN_S = 10.0
@@ -28,9 +30,10 @@ Background = Callable[[], Coroutine[Any, Any, None]]
 class DrainingServer(uvicorn.Server):
     """A uvicorn server whose shutdown is the drain, and whose signals end it with exit code 0."""
 
-    def __init__(self, config: uvicorn.Config, background: Background | None = None) -> None:
+    def __init__(self, config: uvicorn.Config, background: Background | None, parent: int | None) -> None:
         super().__init__(config)
         self._background = background
+        self._parent = parent
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -38,11 +41,20 @@ class DrainingServer(uvicorn.Server):
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, self.handle_exit, number, None)
+        if self._parent is not None:
+            loop.add_reader(self._parent, self._orphaned)
         try:
             yield
         finally:
             for number in (signal.SIGINT, signal.SIGTERM):
                 loop.remove_signal_handler(number)
+
+    def _orphaned(self) -> None:
+        """The parent was killed: who would stop this process?"""
+        assert self._parent is not None, "only a child watches its parent"
+        asyncio.get_running_loop().remove_reader(self._parent)
+        logger.error("the parent process has gone; this one drains and stops")
+        self.handle_exit(signal.SIGTERM, None)
 
     async def main_loop(self) -> None:
         """Serves until told to stop, with the background work beside it."""
@@ -79,17 +91,22 @@ async def drain() -> None:
         logger.error("some calls could not be closed within %.0f s", MEDIA_WITHIN_S)
     await asyncio.to_thread(dispatch.close, STORED_WITHIN_S)
     await say_goodbye(DELIVERED_WITHIN_S)
+    await the_hub().stop()
 
 
-def serve(host: str, port: int, background: Background | None = None) -> None:
-    """Serves until SIGINT or SIGTERM.
+def serve(
+    listener: socket.socket,
+    background: Background | None = None,
+    role: Role = Role.EVERYTHING,
+    parent: int | None = None,
+) -> None:
+    """Serves until SIGINT or SIGTERM, or until the pipe `parent` ends, which only its parent holds open.
 
     Raises:
-        OSError: the address cannot be listened on.
         DatabaseError: the database cannot be used.
     """
     config = uvicorn.Config(
-        "alertsite.asgi:application",
+        application_of(role),
         loop="uvloop",
         ws=door.protocol(),
         ws_ping_interval=HEARTBEAT_MS / 1000,
@@ -101,10 +118,9 @@ def serve(host: str, port: int, background: Background | None = None) -> None:
         timeout_graceful_shutdown=5,
         proxy_headers=True,
     )
-    listener = socket.create_server((host, port), backlog=2048, reuse_port=False)
-    with contextlib.closing(listener):
-        left = dispatch.close_calls_left_open()
+    if role is not Role.WEB:
+        left = dispatch.close_calls_left_open(HEARD_BY)
         connections.close_all()
         if left:
             logger.warning("%d calls were in progress when an earlier server stopped; they are closed", left)
-        DrainingServer(config, background).run(sockets=[listener])
+    DrainingServer(config, background, parent).run(sockets=[listener])

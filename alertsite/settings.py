@@ -9,6 +9,9 @@ from urllib.parse import urlsplit
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
+from redis.asyncio.retry import Retry as AsyncRetry
+from redis.backoff import ExponentialBackoff
+from redis.retry import Retry
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 environ.Env.read_env(BASE_DIR / ".env")  # the environment wins: what is set already is kept
@@ -55,6 +58,7 @@ def database(url: str) -> dict[str, Any]:
     """Django's database settings for a URL, with what each engine needs to hold under load.
 
     SQLite: its defaults fail most concurrent transactions; WAL and an immediate lock let them queue.
+    PostgreSQL: connections come from a pool and are tried before use, so a restart costs nobody an error.
     """
     scheme = url.partition(":")[0]  # all that an error may show: the rest can hold a password
     try:
@@ -69,10 +73,52 @@ def database(url: str) -> dict[str, Any]:
         }
         config["TEST"] = {"NAME": str(BASE_DIR / "var" / "test.sqlite3")}
         return config
-    raise ImproperlyConfigured(f"DATABASE_URL: {scheme!r}: this version stores in SQLite (sqlite:///path)")
+    if config["ENGINE"] == "django.db.backends.postgresql":
+        # Per process. An empty pool tries to connect for each who asks, so it is back as soon as the server is.
+        pool = {"min_size": 0, "max_size": 10, "timeout": 5, "reconnect_timeout": 1}
+        config["OPTIONS"] = {"connect_timeout": 5, **config.get("OPTIONS", {}), "pool": pool}
+        config["CONN_HEALTH_CHECKS"] = True
+        return config
+    raise ImproperlyConfigured(f"DATABASE_URL: {scheme!r} is neither sqlite:///path nor postgres://…")
 
 
+def redis_url(url: str) -> str:
+    """The address of a Redis server, checked; empty: there is none."""
+    parts = urlsplit(url)
+    if url and (parts.scheme not in ("redis", "rediss") or not parts.hostname):
+        raise ImproperlyConfigured(f"REDIS_URL: a {parts.scheme!r} address that is not redis://host:port/number")
+    return url
+
+
+def channel_layer(url: str) -> dict[str, Any]:
+    """How processes tell each other of alerts. In one process it only holds what the hub has not taken yet."""
+    if not url:
+        return {"BACKEND": "channels.layers.InMemoryChannelLayer", "CONFIG": {"capacity": 20_000}}
+    patience = {"retry": AsyncRetry(ExponentialBackoff(cap=0.5, base=0.05), 3), **REDIS_TIMES}
+    # Published messages know no database number; in the prefix it keeps two sites on one Redis apart.
+    prefix = f"alertsite{urlsplit(url).path.strip('/') or 0}"
+    return {
+        "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
+        "CONFIG": {"hosts": [{"address": url, **patience}], "prefix": prefix},
+    }
+
+
+def cache(url: str) -> dict[str, Any]:
+    """What processes share for a while."""
+    if not url:
+        return {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}
+    patience = {"retry": Retry(ExponentialBackoff(cap=0.5, base=0.05), 3), **REDIS_TIMES}
+    return {
+        "BACKEND": "django.core.cache.backends.redis.RedisCache",
+        "LOCATION": url,
+        "KEY_PREFIX": "alertsite",
+        "OPTIONS": patience,
+    }
+
+
+REDIS_TIMES = {"socket_connect_timeout": 2, "socket_timeout": 5, "health_check_interval": 15}  # s
 PORT = whole("PORT", 8088, at_least=1, at_most=65_535)
+MEDIA_PORT = whole("MEDIA_PORT", min(PORT + 1, 65_535), at_least=1, at_most=65_535)
 PUBLIC_URL = text("PUBLIC_URL", f"http://127.0.0.1:{PORT}").rstrip("/")
 OWN_ORIGIN = origin_of("PUBLIC_URL", PUBLIC_URL)
 HTTPS = OWN_ORIGIN.startswith("https://")
@@ -105,14 +151,9 @@ MEDIA_TOKEN = text("MEDIA_TOKEN")
 DATABASES = {"default": database(text("DATABASE_URL", f"sqlite:///{BASE_DIR / 'var' / 'alertsite.sqlite3'}"))}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
-# One process: the layer only has to hold what the hub has not drained yet, so it is large and never waits. By
-# default it would throw the hub out of its groups after a day.
-CHANNEL_LAYERS = {
-    "default": {
-        "BACKEND": "channels.layers.InMemoryChannelLayer",
-        "CONFIG": {"capacity": 20_000, "group_expiry": 10**9},
-    }
-}
+REDIS_URL = redis_url(text("REDIS_URL"))
+CHANNEL_LAYERS = {"default": channel_layer(REDIS_URL)}
+CACHES = {"default": cache(REDIS_URL)}
 
 INSTALLED_APPS = [
     "daphne",  # before staticfiles: it serves `runserver`
@@ -202,7 +243,9 @@ LOGGING = {
     "disable_existing_loggers": False,
     "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
-    "loggers": {name: {"handlers": ["stderr"], "level": "INFO"} for name in ("alertsite", "alerts", "analysis")},
+    "loggers": {name: {"handlers": ["stderr"], "level": "INFO"} for name in ("alertsite", "alerts", "analysis")}
+    # That Redis or PostgreSQL is away is said once, by what waits for them; these say it every second.
+    | {name: {"level": "CRITICAL"} for name in ("channels_redis.pubsub", "psycopg.pool")},
 }
 
 DEMO = flag("DEMO", True)

@@ -14,5 +14,14 @@ os.environ.update(
     DATABASE_URL=f"sqlite:///{tempfile.mkdtemp(prefix='alertsite-tests-')}/db.sqlite3",
     ALERT_COOLDOWN_MS="5000",
 )
-for name in ("PORT", "PUBLIC_URL", "ALERT_ALLOWED_ORIGINS", "ALERT_ENABLE_AUTH", "DEMO", "DEMO_PASSWORD"):
+for name in (
+    "PORT",
+    "MEDIA_PORT",
+    "REDIS_URL",
+    "PUBLIC_URL",
+    "ALERT_ALLOWED_ORIGINS",
+    "ALERT_ENABLE_AUTH",
+    "DEMO",
+    "DEMO_PASSWORD",
+):
     os.environ[name] = ""  # empty means the default, and keeps a developer's .env out

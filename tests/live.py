@@ -15,17 +15,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import psycopg
+
 from alerts.credentials import mint
+from tests.services import free_port
 
 ROOT = Path(__file__).parent.parent
 MEDIA_TOKEN = "media-token-of-the-tests"
 PASSWORD = "a-password-of-the-tests"
-
-
-def free_port() -> int:
-    """A port that nothing listens on now."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
 
 
 def wait_until_listening(port: int, process: subprocess.Popen[Any], within_s: float = 60) -> None:
@@ -46,22 +43,26 @@ def wait_until_listening(port: int, process: subprocess.Popen[Any], within_s: fl
 class LiveServer:
     """`manage.py serve` with three standing users: admin, mate (of team red) and outsider."""
 
-    def __init__(self, env: Mapping[str, str] | None = None) -> None:
+    def __init__(self, env: Mapping[str, str] | None = None, workers: int = 1, seed: bool = True) -> None:
+        self.workers = workers
         self.folder = Path(tempfile.mkdtemp(prefix="alertsite-live-"))
         self.port = free_port()
+        self.media_port = free_port() if workers > 1 else self.port
         self.log_path = self.folder / "log"
         self.env = os.environ | {
             "PORT": str(self.port),
+            "MEDIA_PORT": str(self.media_port),
             "DATABASE_URL": f"sqlite:///{self.folder / 'db.sqlite3'}",
             "MEDIA_TOKEN": MEDIA_TOKEN,
             **(env or {}),
         }
-        subprocess.run([sys.executable, "-m", "tests.seed"], cwd=ROOT, env=self.env, check=True)
+        if seed:
+            subprocess.run([sys.executable, "-m", "tests.seed"], cwd=ROOT, env=self.env, check=True)
         self.process = self._start()
 
     def command(self) -> list[str]:
         """What Python is to run."""
-        return ["manage.py", "serve", "--port", str(self.port)]
+        return ["manage.py", "serve", "--port", str(self.port), "--workers", str(self.workers)]
 
     def _start(self) -> subprocess.Popen[bytes]:
         with self.log_path.open("ab") as log:
@@ -98,7 +99,11 @@ class LiveServer:
 
     def rows(self, query: str, *values: Any) -> list[Any]:
         """What the database holds, read beside the server."""
-        connection = sqlite3.connect(self.folder / "db.sqlite3", timeout=20)
+        url = self.env["DATABASE_URL"]
+        if not url.startswith("sqlite:///"):
+            with psycopg.connect(url) as client:
+                return list(client.execute(query.replace("?", "%s"), values))  # type: ignore[call-overload]
+        connection = sqlite3.connect(url.removeprefix("sqlite:///"), timeout=20)
         try:
             return connection.execute(query, values).fetchall()
         finally:

@@ -1,7 +1,9 @@
 #!/bin/sh
-# What the tests need from the machine: Chromium and Node.js. Installs what is missing where that can be.
+# What the tests need from the machine: Chromium, Node.js, Redis, PostgreSQL. Installs what is missing where that can be.
 missing=""
 command -v chromium >/dev/null 2>&1 || missing="chromium"
+command -v redis-server >/dev/null 2>&1 || missing="$missing redis-server"
+{ command -v postgres || ls /usr/lib/postgresql/*/bin/postgres; } >/dev/null 2>&1 || missing="$missing postgresql"
 { command -v node && command -v npm; } >/dev/null 2>&1 || missing="$missing nodejs npm"
 [ -z "$missing" ] && exit 0
 if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then

@@ -109,6 +109,14 @@ def test_one_bad_item_stores_nothing_and_is_named(server: LiveServer, call_id: s
     assert server.rows("SELECT id FROM alerts_call WHERE call_id = ?", call_id) == []
 
 
+def test_data_of_any_text_is_kept_as_it_was_posted(server: LiveServer, call_id: str) -> None:
+    data = {"z": "\u2028\U0001f4de", "a": [1.0, 1, 1e22, None, True]}
+    server.post(an_alert(call_id, data=data))
+    alerts = server.call("GET", f"/api/v1/alerts/?callId={call_id}", token=watcher_token())[1]["results"]
+    assert alerts[0]["data"] == data
+    assert list(alerts[0]["data"]) == ["z", "a"]
+
+
 @pytest.mark.parametrize("missing", ["type", "severity", "title", "message"])
 def test_what_is_missing_is_named(server: LiveServer, missing: str) -> None:
     alert = an_alert()

@@ -24,7 +24,8 @@ from tests.live import LiveServer, an_alert, bearer, publisher_token, watcher_to
 
 def forged(**claims: Any) -> str:
     secret = claims.pop("secret", os.environ["ALERT_SERVER_JWT_SECRET"])
-    claims = {"sub": "watcher", "calls": ["*"], "exp": int(time.time()) + 600} | claims
+    now = int(time.time())
+    claims = {"sub": "watcher", "calls": ["*"], "iat": now, "exp": now + 600} | claims
     return jwt.encode({name: value for name, value in claims.items() if value is not None}, secret, algorithm="HS256")
 
 

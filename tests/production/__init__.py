@@ -1,0 +1,1 @@
+"""On PostgreSQL and Redis, with several processes."""
