@@ -12,7 +12,7 @@ from django.db import transaction
 from django.db.models import Q
 
 from alerts import rights
-from alerts.access import Credential, Principal, admit
+from alerts.access import Credential, Principal, admit, is_call_id
 from alerts.models import LONGEST_JTI, LONGEST_NAME, DeniedToken, TokenCutoff
 
 AUDIENCE = "alertsite"
@@ -101,7 +101,7 @@ def _claims(token: str) -> dict[str, Any]:
     if AUDIENCE not in (audience if isinstance(audience, list) else [audience]):
         raise BadToken("it is for another audience")
     calls = claims.get("calls", [])
-    if not isinstance(calls, list) or not all(isinstance(call, str) for call in calls):
+    if not isinstance(calls, list) or not all(isinstance(call, str) and is_call_id(call) for call in calls):
         raise BadToken("its calls are not a list of ids")
     if not _is_name(claims["sub"], LONGEST_NAME) or not isinstance(claims.get("scope", ""), str):
         raise BadToken("its subject or scope is not text")
