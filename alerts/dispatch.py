@@ -48,7 +48,7 @@ def may_open(call_id: str, endpoint: str) -> bool:
 
 
 def open_call(call_id: str, protocol: str, channels: Sequence[str], heard_by: str, endpoint: str = "") -> None:
-    """A call's audio begins, heard by the server `heard_by`: its row is made, or taken up again, for its endpoint's team."""
+    """A call's audio begins at the server `heard_by`: its row is made, or taken up again, for its endpoint's team."""
     told = {"ended_at": None, "active": True, "protocol": protocol, "channels": list(channels), "heard_by": heard_by}
     team = Team.objects.filter(endpoints__slug=endpoint).first()
     with transaction.atomic():

@@ -11,6 +11,23 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 
 from tests.live import LiveServer, bearer, watcher_token
+from tests.services import Postgres, Redis, Service
+
+
+def started(service: Service) -> Iterator[Service]:
+    service.start()
+    yield service
+    service.remove()
+
+
+@pytest.fixture(scope="session")
+def redis() -> Iterator[Service]:
+    yield from started(Redis())
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Service]:
+    yield from started(Postgres())
 
 
 @pytest.fixture(scope="session")

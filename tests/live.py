@@ -73,7 +73,8 @@ class LiveServer:
                 stdout=log,
                 stderr=log,
             )
-        wait_until_listening(self.port, process)
+        for port in {self.port, self.media_port}:
+            wait_until_listening(port, process)
         return process
 
     def stop(self, number: int = signal.SIGTERM, within_s: float = 40) -> int:

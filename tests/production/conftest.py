@@ -5,26 +5,11 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from tests.conftest import started
 from tests.live import LiveServer
 from tests.services import Postgres, Redis, Service
 
 Make = Callable[..., LiveServer]
-
-
-def started(service: Service) -> Iterator[Service]:
-    service.start()
-    yield service
-    service.remove()
-
-
-@pytest.fixture(scope="session")
-def redis() -> Iterator[Service]:
-    yield from started(Redis())
-
-
-@pytest.fixture(scope="session")
-def postgres() -> Iterator[Service]:
-    yield from started(Postgres())
 
 
 @pytest.fixture

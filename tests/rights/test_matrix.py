@@ -23,7 +23,16 @@ from tests.rights.people import Browser, manage
 from tests.rights.tokens import forged
 
 # How to start each kind of server; they have the users and calls of tests/seed.py.
-SERVERS: dict[str, Callable[[], LiveServer]] = {"one process": LiveServer}
+SERVERS: dict[str, Callable[[pytest.FixtureRequest], LiveServer]] = {
+    "one process": lambda request: LiveServer(),
+    "two web processes on PostgreSQL and Redis": lambda request: LiveServer(
+        {
+            "DATABASE_URL": request.getfixturevalue("postgres").url(),
+            "REDIS_URL": request.getfixturevalue("redis").url(),
+        },
+        workers=2,
+    ),
+}
 
 CALLS = ("red", "blue", "loose", "unknown", "none")  # mate's team's, another's, no team's, not there, about no call
 
@@ -240,7 +249,7 @@ class World:
 
 @pytest.fixture(scope="module", params=SERVERS)
 def world(request: pytest.FixtureRequest) -> Iterator[World]:
-    server = SERVERS[request.param]()
+    server = SERVERS[request.param](request)
     yield World(server)
     server.stop()
     shutil.rmtree(server.folder)
