@@ -1,18 +1,15 @@
 """Those who come: a browser with cookies, commands of the machine, and a second server on the same database."""
 
 import http.cookiejar
-import os
 import subprocess
 import sys
-import tempfile
 import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
-from tests.live import PASSWORD, ROOT, LiveServer, free_port
+from tests.live import PASSWORD, ROOT, LiveServer
 
 
 class _Stay(urllib.request.HTTPRedirectHandler):
@@ -69,12 +66,7 @@ def change(server: LiveServer, statements: str) -> None:
     assert done.returncode == 0, done.stderr
 
 
-class SecondServer(LiveServer):
+def second_server(first: LiveServer) -> LiveServer:
     """Another `serve` on the database of one that runs."""
-
-    def __init__(self, first: LiveServer) -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix="alertsite-second-"))
-        self.port = free_port()
-        self.log_path = self.folder / "log"
-        self.env = os.environ | first.env | {"PORT": str(self.port)}
-        self.process = self._start()
+    shared = {name: value for name, value in first.env.items() if name not in ("PORT", "MEDIA_PORT")}
+    return LiveServer(shared, seed=False)

@@ -15,7 +15,7 @@ from websockets.exceptions import ConnectionClosed
 
 from alerts.credentials import mint
 from tests.live import LiveServer, an_alert, bearer
-from tests.rights.people import Browser, SecondServer, change, manage
+from tests.rights.people import Browser, change, manage, second_server
 from tests.rights.tokens import forged
 
 OUT = (4002, "Invalid or expired JWT token")
@@ -33,9 +33,9 @@ def first() -> Iterator[LiveServer]:
 
 
 @pytest.fixture(scope="module")
-def second(first: LiveServer) -> Iterator[SecondServer]:
+def second(first: LiveServer) -> Iterator[LiveServer]:
     """Another process on the same database: whatever it knows of changes, it knows from there."""
-    server = SecondServer(first)
+    server = second_server(first)
     yield server
     server.stop()
     shutil.rmtree(server.folder)
@@ -84,7 +84,7 @@ CHANGES = {
 
 @pytest.mark.parametrize("command", CHANGES.values(), ids=CHANGES)
 async def test_a_revoked_token_is_out_on_every_process(
-    first: LiveServer, second: SecondServer, command: tuple[str, ...]
+    first: LiveServer, second: LiveServer, command: tuple[str, ...]
 ) -> None:
     token, other = forged(sub="ann", jti="the-jti"), forged(sub="bob", jti="another")
     async with contextlib.AsyncExitStack() as stack:
@@ -97,9 +97,7 @@ async def test_a_revoked_token_is_out_on_every_process(
     change(first, "DeniedToken.objects.all().delete(); TokenCutoff.objects.all().delete()")
 
 
-async def test_a_token_that_is_revoked_by_rest_is_out_on_another_process(
-    first: LiveServer, second: SecondServer
-) -> None:
+async def test_a_token_that_is_revoked_by_rest_is_out_on_another_process(first: LiveServer, second: LiveServer) -> None:
     token = mint("carol", 3600, calls=["*"])
     async with contextlib.AsyncExitStack() as stack:
         socket = await watching(stack, second, token)
@@ -108,7 +106,7 @@ async def test_a_token_that_is_revoked_by_rest_is_out_on_another_process(
 
 
 async def test_who_leaves_the_team_loses_its_calls_and_who_comes_back_has_them(
-    first: LiveServer, second: SecondServer
+    first: LiveServer, second: LiveServer
 ) -> None:
     async with contextlib.AsyncExitStack() as stack:
         follows = await watching(stack, second, mint("mate", 3600), "callId=red-call")
@@ -122,7 +120,7 @@ async def test_who_leaves_the_team_loses_its_calls_and_who_comes_back_has_them(
 
 
 async def test_a_call_that_goes_to_another_team_takes_its_followers_along(
-    first: LiveServer, second: SecondServer
+    first: LiveServer, second: LiveServer
 ) -> None:
     path, staff = "/api/v1/calls/moving/", mint("staff", 3600)
     assert first.call("PUT", path, {"team": "red"}, staff)[0] == 201
@@ -142,7 +140,7 @@ TAKEN_AWAY = {
 
 
 @pytest.mark.parametrize("how", TAKEN_AWAY)
-async def test_a_user_who_is_taken_away_is_out(first: LiveServer, second: SecondServer, how: str) -> None:
+async def test_a_user_who_is_taken_away_is_out(first: LiveServer, second: LiveServer, how: str) -> None:
     name = how.replace(" ", "-")
     change(first, f"User.objects.create_user('{name}')")
     async with contextlib.AsyncExitStack() as stack:
@@ -161,7 +159,7 @@ SEES_NO_MORE = {
 
 @pytest.mark.parametrize("why", SEES_NO_MORE)
 async def test_staff_who_lose_the_right_to_see_all_see_only_their_teams_calls(
-    first: LiveServer, second: SecondServer, why: str
+    first: LiveServer, second: LiveServer, why: str
 ) -> None:
     name = "".join(letter for letter in why if letter.isalpha())
     view = "p = Permission.objects.get(codename='view_alert')"
@@ -176,7 +174,7 @@ async def test_staff_who_lose_the_right_to_see_all_see_only_their_teams_calls(
         assert await gets_none(second, every, "blue-call")
 
 
-async def test_what_the_admin_changes_is_felt_too(first: LiveServer, second: SecondServer) -> None:
+async def test_what_the_admin_changes_is_felt_too(first: LiveServer, second: LiveServer) -> None:
     change(first, "Team.objects.create(slug='green').members.add(User.objects.create_user('gina'))")
     assert first.call("PUT", "/api/v1/calls/green-call/", {"team": "green"}, mint("staff", 3600))[0] == 201
     admin = Browser(first)
@@ -188,7 +186,7 @@ async def test_what_the_admin_changes_is_felt_too(first: LiveServer, second: Sec
         assert await closed(socket) == LOST
 
 
-async def test_a_signed_in_page_is_closed_when_its_user_is_deactivated(first: LiveServer, second: SecondServer) -> None:
+async def test_a_signed_in_page_is_closed_when_its_user_is_deactivated(first: LiveServer, second: LiveServer) -> None:
     change(first, "from tests.live import PASSWORD; User.objects.create_user('page', password=PASSWORD)")
     browser = Browser(second)
     assert browser.sign_in("page")

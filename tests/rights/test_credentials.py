@@ -13,7 +13,7 @@ from websockets.exceptions import ConnectionClosed
 
 from alerts.credentials import mint
 from tests.live import PASSWORD, LiveServer, bearer, publisher_token, watcher_token
-from tests.rights.people import Browser, SecondServer, change, manage
+from tests.rights.people import Browser, change, manage, second_server
 from tests.rights.tokens import forged
 
 REFUSED = (4002, "Invalid or expired JWT token")
@@ -49,7 +49,7 @@ async def test_a_ticket_lets_in_once_however_many_come_at_once(server: LiveServe
 
 async def test_a_ticket_lets_in_once_on_two_processes(own_server: Any) -> None:
     first = own_server()
-    second = SecondServer(first)
+    second = second_server(first)
     try:
         query = f"ticket={ticket(first)}"
         answers = await asyncio.gather(*(entered(server, query) for server in (first, second) for _ in range(3)))

@@ -21,5 +21,7 @@ if __name__ == "__main__":
     os.environ["DJANGO_SETTINGS_MODULE"] = "alertsite.settings"
     django.setup()
     from alertsite.server import serve
+    from alertsite.workers import bound
 
-    serve("127.0.0.1", int(sys.argv[1]), background=lambda: count_tasks(Path(sys.argv[2])))
+    with bound("127.0.0.1", int(sys.argv[1])) as listener:
+        serve(listener, background=lambda: count_tasks(Path(sys.argv[2])))
