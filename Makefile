@@ -12,7 +12,7 @@ run: $(VENV)/.run
 
 test: $(VENV)/.dev
 	@sh tests/machine.sh
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n 3 --dist loadfile $(ARGS)
 
 check: $(VENV)/.dev
 	$(BIN)/ruff format --check .

@@ -8,6 +8,7 @@ from concurrent.futures import TimeoutError as TooLong
 from typing import Any
 
 from django.core.exceptions import ValidationError
+from django.db import close_old_connections
 from django.db.models import QuerySet
 from rest_framework import exceptions, status
 from rest_framework.generics import ListAPIView
@@ -18,19 +19,13 @@ from rest_framework.views import APIView
 
 from alerts import dispatch
 from alerts.access import Principal, is_call_id, of_user, visible_alerts, visible_calls
+from alerts.failures import StorageAway
 from alerts.models import Alert, Call, Severity, Team
 from alerts.serializers import AlertSerializer, CallSerializer, PostedAlertSerializer
 from alerts.writer import Report, Stored, now_ms
 
 MAX_POSTED = 1_000
 STORE_WITHIN_S = 10
-
-
-class StorageAway(exceptions.APIException):
-    """The database has not answered in time; the alert may still be stored when it is back."""
-
-    status_code = status.HTTP_503_SERVICE_UNAVAILABLE
-    default_detail = "The alerts are not stored yet. Post them again with the same externalId."
 
 
 def principal_for(request: Request) -> Principal:
@@ -81,7 +76,9 @@ class Alerts(ListAPIView[Alert]):
         refuse_unknown(self.request, self.parameters)
         alerts = visible_alerts(reader_of(self.request)).filter(suppressed=False)
         call_id = self.request.query_params.get("callId")
-        return alerts.filter(call__call_id=call_id) if call_id is not None else alerts
+        if call_id is None:
+            return alerts
+        return alerts.filter(call__call_id=call_id) if is_call_id(call_id) or not call_id else alerts.none()
 
     def post(self, request: Request) -> Response:
         """201 once stored; a bad item stores nothing and names its index and field."""
@@ -89,6 +86,7 @@ class Alerts(ListAPIView[Alert]):
         posted = _checked(request.data)
         _check_rights(principal, {item.get("callId", "") for item in posted})
         reports = [_report(item, principal.name) for item in posted]
+        close_old_connections()  # the writer needs one of the same pool, and this waits for the writer
         try:
             stored = dispatch.report(*reports, within_s=STORE_WITHIN_S).result(STORE_WITHIN_S)
         except (TooLong, queue.Full) as error:
@@ -195,7 +193,7 @@ class OneCall(APIView):
 
 def _arranger(request: Request) -> Principal:
     """Who asks, if they may arrange calls; refused before anything is looked up, so that nothing is learned."""
-    principal = principal_for(request)
+    principal = reader_of(request)
     if not principal.arranges:
         raise exceptions.PermissionDenied
     return principal

@@ -13,6 +13,7 @@ from channels.db import database_sync_to_async
 from channels.generic.websocket import AsyncWebsocketConsumer
 from django.conf import settings
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
+from django.db import InterfaceError, OperationalError
 from django.db.models import Min
 from django.http.request import split_domain_port, validate_host
 
@@ -95,6 +96,10 @@ class AlertConsumer(AsyncWebsocketConsumer):
         except Refused as refused:
             await self.accept(self._protocol)
             await self._close(refused.code, refused.reason)
+        except (OperationalError, InterfaceError):
+            logger.exception("the database is away; a subscriber could not be let in")
+            await self.accept(self._protocol)
+            await self._close(1011, "Internal error")
         else:
             await self.accept(self._protocol)
             await self._begin(principal)
@@ -160,6 +165,9 @@ class AlertConsumer(AsyncWebsocketConsumer):
         raise Refused(4001, "Missing or invalid JWT token")
 
     async def _begin(self, principal: Principal) -> None:
+        if the_hub().draining:  # it came while the goodbyes were said
+            await self._close(1001, "Server shutting down")
+            return
         self.subscriber = subscriber = Subscriber(
             principal, self.send, self._leave, version=self._version, door=self._door
         )
@@ -174,6 +182,7 @@ class AlertConsumer(AsyncWebsocketConsumer):
         payload = session | user | {"timestamp": now_ms()} | abilities
         subscriber.put(frames.encoded({"type": "connected", "payload": payload}))
         self._watch_expiry()
+        rights.watch(the_hub())
         call_id = self._query.get("callId")
         if call_id and self._version > 1:
             subscriber.hold()
@@ -181,7 +190,6 @@ class AlertConsumer(AsyncWebsocketConsumer):
             await self._tell_subscribed(subscriber, Request("subscribe", call_id=call_id))
         else:
             await the_hub().add(subscriber, call_id)
-        rights.watch(the_hub())
 
     # The credential's end
 
@@ -327,6 +335,7 @@ class AlertConsumer(AsyncWebsocketConsumer):
         if self.subscriber is None or self._left:
             return
         self._left = True
+        self.subscriber.release()
         await the_hub().remove(self.subscriber)
         try:
             async with asyncio.timeout(CLOSE_WITHIN_S):

@@ -84,9 +84,11 @@ def read(data: bytes, version: int) -> Request:
 
 
 def _ref(frame: dict[str, Any]) -> Ref:
-    ref = frame.get("ref", 0)
-    if (isinstance(ref, str) and len(ref) <= LONGEST_REF) or (_is_whole(ref) and abs(ref) <= LARGEST_NUMBER):
-        return ref if "ref" in frame else None
+    ref = frame.get("ref")
+    if ref is None or (isinstance(ref, str) and len(ref) <= LONGEST_REF):
+        return ref
+    if _is_whole(ref) and abs(ref) <= LARGEST_NUMBER:
+        return int(ref)
     raise Malformed("bad_request", f"ref must be text of up to {LONGEST_REF} characters or a whole number.")
 
 

@@ -8,21 +8,19 @@ from collections.abc import Callable, Coroutine, Iterator
 from itertools import islice
 from typing import Any
 
-from channels.db import database_sync_to_async
-
 from alerts import publish, repair
 from alerts.access import Principal
-from alerts.membership import Membership
+from alerts.membership import TURN_BYTES, Membership
 from alerts.publish import Published
 from alerts.repair import Hole
 from alerts.subscriber import Subscriber
+from alerts.threads import in_own_thread
 from alerts.writer import now_ms
 
 logger = logging.getLogger(__name__)
 CALLS_REMEMBERED = 100_000  # full means the longest silent one is forgotten: its last 30 s could come twice
 POLL_S = 1.0
 RETRY_S = 1.0
-TURN_BYTES = 64 * 1024  # handed over in one turn of the event loop; subscribers write in between
 PUBLISHED_WITHIN_S = 5.0
 NO_CALL = ""  # the id under which alerts about no call are counted
 V1_HIDES = frozenset({"connection", "disconnection"})
@@ -105,10 +103,10 @@ class Hub:
         if subscriber not in self._subscribers:
             return
         subscriber.principal = principal
-        if principal.everything:
+        if principal.everything and subscriber not in self._see_all:
             self._see_all.add(subscriber)
             await self._serve(NO_CALL)
-        else:
+        elif not principal.everything:
             self._see_all.discard(subscriber)
             self._settle(publish.group_of(NO_CALL))
 
@@ -157,10 +155,13 @@ class Hub:
         group = publish.group_of(call_id)
         self._served[group] = call_id
         await self._membership.join(group)
-        if call_id not in self._last_seq and self._all_since is None:
+        if call_id not in self._last_seq:
             with _left_to_the_poll():
-                known = await database_sync_to_async(repair.last_seqs)([call_id])
-                self._notice(call_id, known.get(call_id, 0))
+                known = (await in_own_thread(repair.last_seqs)([call_id])).get(call_id, 0)
+                if known or call_id in self._last_seq:
+                    self._notice(call_id, known)
+                elif self._serves(call_id):
+                    self._remember(call_id, 0)
 
     async def _serve_all(self) -> None:
         await self._membership.join(publish.ALL_CALLS)
@@ -171,7 +172,7 @@ class Hub:
     async def _begin_with_all(self) -> None:
         """Where every call stands that changed lately; the others' alerts were all stored before."""
         since = now_ms() - repair.OVERLAP_MS
-        for call_id, last_seq in (await database_sync_to_async(repair.changed_since)(since)).items():
+        for call_id, last_seq in (await in_own_thread(repair.changed_since)(since)).items():
             self._notice(call_id, last_seq)
         if self._all_since is None and self._needs(publish.ALL_CALLS):
             self._all_since = since
@@ -236,9 +237,9 @@ class Hub:
             await self._begin_with_all()
         began = now_ms()
         if self._all_since is not None:
-            known = await database_sync_to_async(repair.changed_since)(self._all_since)
+            known = await in_own_thread(repair.changed_since)(self._all_since)
         elif self._served:
-            known = await database_sync_to_async(repair.last_seqs)(list(self._served.values()))
+            known = await in_own_thread(repair.last_seqs)(list(self._served.values()))
         else:
             return
         for call_id, last_seq in known.items():
@@ -257,7 +258,7 @@ class Hub:
         """Reads what is missing and hands it over, until no hole is left."""
         while self._holes:
             holes = dict(islice(self._holes.items(), repair.MAX_CALLS))
-            alerts = await database_sync_to_async(repair.missing)(holes)
+            alerts = await in_own_thread(repair.missing)(holes)
             await self._hand_over(alerts)
             for call_id, hole in holes.items():
                 if len(alerts) < repair.MAX_ROWS:  # all there is was read; what it lacks has been pruned

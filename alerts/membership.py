@@ -42,19 +42,18 @@ class Membership:
         self._away = False
         self._receiving: asyncio.Task[None] | None = None
 
-    async def join(self, group: str) -> bool:
-        """Wants the group and waits until it is joined; False: the layer is away, it will be joined later."""
+    async def join(self, group: str) -> None:
+        """Wants the group and waits until it is joined, or for a moment: if the layer is away it is joined later."""
         self._wanted.add(group)
         self._kept.pop(group, None)
         if group in self._joined:
-            return True
+            return
         joined = self._waiting.setdefault(group, asyncio.Event())
         self._wake.set()
         if self._away:
-            return False
+            return
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(joined.wait(), JOINED_WITHIN_S)
-        return joined.is_set()
 
     def leave(self, group: str) -> bool:
         """Nobody needs the group now; it is kept for a while. False: it was not wanted anyway."""

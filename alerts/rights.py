@@ -6,12 +6,11 @@ second and, when it has moved on, asks `access.admit` again for all of them in a
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection, Coroutine
+from collections.abc import Collection
 from dataclasses import replace
 from itertools import islice
-from typing import Any, ParamSpec, TypeVar
+from typing import Any
 
-from channels.db import DatabaseSyncToAsync
 from django.contrib.auth.models import Group, User
 from django.db.models import F
 from django.db.models.signals import m2m_changed, post_delete, post_save
@@ -21,9 +20,8 @@ from alerts.access import AT_ONCE, Credential, Principal
 from alerts.hub import Hub
 from alerts.models import Call, RightsVersion, Team
 from alerts.subscriber import Subscriber
+from alerts.threads import in_own_thread
 
-Given = ParamSpec("Given")
-Answer = TypeVar("Answer")
 logger = logging.getLogger(__name__)
 POLL_S = 0.5
 
@@ -86,14 +84,15 @@ async def _watch(hub: Hub) -> None:
 
 async def _look_again(hub: Hub) -> None:
     """Has everybody whose rights were read at another version than the one now read again."""
-    version = await _in_thread(RightsVersion.current)()
+    version = await in_own_thread(RightsVersion.current)()
     stale = [one for one in hub.subscribers() if one.principal.as_of not in (None, version)]
     if not stale:
         return
     before = {one: (one.principal, frozenset(one.calls)) for one in stale}
     followed = {call_id for principal, calls in before.values() for call_id in calls - principal.calls}
-    admitted, teams = await _in_thread(_read)([principal.credential for principal, _ in before.values()], followed)
-    for subscriber, (principal, calls) in before.items():
+    admitted, teams = await in_own_thread(_read)([principal.credential for principal, _ in before.values()], followed)
+    let_in_last = sorted(before.items(), key=lambda item: item[1][0].credential in admitted)
+    for subscriber, (principal, calls) in let_in_last:
         if subscriber.principal is principal:  # not replaced meanwhile by a fresh token
             await _apply(hub, subscriber, admitted.get(principal.credential), calls, teams)
         await asyncio.sleep(0)  # thousands of them do not hold up an alert
@@ -125,8 +124,3 @@ async def _apply(
         if not principal.sees(call_id, teams.get(call_id)):
             await hub.unfollow(subscriber, call_id)
             subscriber.call_lost(call_id)
-
-
-def _in_thread(read: Callable[Given, Answer]) -> Callable[Given, Coroutine[Any, Any, Answer]]:
-    """In a thread of its own, so that it does not queue behind a thousand clients that connect."""
-    return DatabaseSyncToAsync(read, thread_sensitive=False)

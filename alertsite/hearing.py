@@ -33,8 +33,12 @@ TICK_S = 0.1
 HIGH_WATER_BYTES = 256 * 1024  # per stream; full means its socket is not read until the bank has caught up
 PIECE_BYTES = 200  # of the inbox and its objects, for each piece
 AHEAD_AT_MOST_S = 120  # how far silences may run ahead of the wall clock
-HEARD_BY = f"{socket.gethostname()}:{settings.PORT}"  # the same again after a restart; one process of it hears
 LAGS_KEPT = 600  # ticks, about the last minute of a call
+
+
+def heard_by() -> str:
+    """The name of this server, the same again after a restart; one process of it hears."""
+    return f"{socket.gethostname()}:{settings.PORT}"
 
 
 class HeardStream:
@@ -205,7 +209,7 @@ class Hearing:
         try:
             await self._ask(lambda bank: bank.open(start.call_id, start.sample_rate, start.channels, start.encoding))
             await database_sync_to_async(dispatch.open_call)(
-                start.call_id, start.protocol, start.channels, HEARD_BY, start.endpoint
+                start.call_id, start.protocol, start.channels, heard_by(), start.endpoint
             )
         except ValueError as error:
             del self._streams[start.call_id]

@@ -16,7 +16,7 @@ from alerts.consumers import HEARTBEAT_MS, say_goodbye
 from alerts.hub import the_hub
 from alertsite import door
 from alertsite.asgi import application_of
-from alertsite.hearing import HEARD_BY
+from alertsite.hearing import heard_by
 from alertsite.routing import Role, media
 
 logger = logging.getLogger(__name__)
@@ -119,7 +119,7 @@ def serve(
         proxy_headers=True,
     )
     if role is not Role.WEB:
-        left = dispatch.close_calls_left_open(HEARD_BY)
+        left = dispatch.close_calls_left_open(heard_by())
         connections.close_all()
         if left:
             logger.warning("%d calls were in progress when an earlier server stopped; they are closed", left)

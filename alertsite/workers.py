@@ -74,10 +74,14 @@ class Parent:
         return await asyncio.create_subprocess_exec(
             sys.executable,
             *(sys.argv[0], "serve", "--role", child.role, "--listener", str(listener), "--parent", str(self._alive)),
-            env=os.environ | self._share_of_limits(),
+            env=os.environ | self._ports() | self._share_of_limits(),
             pass_fds=(listener, self._alive),
             start_new_session=True,  # Ctrl-C in a terminal reaches the parent alone, which knows the order
         )
+
+    def _ports(self) -> dict[str, str]:
+        web, media = self._web[0].listener.getsockname()[1], self._hearing.listener.getsockname()[1]
+        return {"PORT": str(web), "MEDIA_PORT": str(media)}
 
     def _share_of_limits(self) -> dict[str, str]:
         names = ("ALERT_MAX_SUBSCRIBERS", "ALERT_MAX_SUBSCRIBERS_PER_USER")

@@ -124,6 +124,14 @@ def grow_old(age_ms: int) -> None:
         Alert.objects.filter(pk=alert.pk).update(stored_at=alert.stored_at - age_ms)
 
 
+async def test_a_follower_misses_nothing_when_the_last_who_follows_every_call_leaves(start: Start) -> None:
+    hub = start(**DEAF)
+    every, follower = await watch(hub), await watch(hub, "quiet")
+    await hub.remove(every.subscriber)
+    await raise_some(1, "quiet")
+    await follower.has("quiet", [1])
+
+
 async def test_a_subscriber_that_was_let_go_while_its_rights_were_looked_up_is_not_put_back(start: Start) -> None:
     hub = start(**GOOD)
     gone, other = await watch(hub), await watch(hub)

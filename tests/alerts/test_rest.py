@@ -236,6 +236,12 @@ def test_a_cursor_that_names_nothing_is_not_found(server: LiveServer) -> None:
         assert server.call("GET", f"/api/v1/{route}/?cursor=cD1hYmM%3D", token=watcher_token())[0] == 404
 
 
+@pytest.mark.parametrize("call_id", ["%00", "a%0Ab", "x" * 257, ""], ids=["NUL", "a line", "too long", "empty"])
+def test_asking_for_a_call_that_can_be_none_finds_nothing(server: LiveServer, call_id: str) -> None:
+    status, page = server.call("GET", f"/api/v1/alerts/?callId={call_id}", token=watcher_token("a-call"))
+    assert (status, page["results"]) == (200, [])
+
+
 def test_a_token_that_may_only_publish_reads_nothing(server: LiveServer) -> None:
     for route in ("alerts", "calls"):
         assert server.call("GET", f"/api/v1/{route}/", token=publisher_token())[0] == 403

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from http.client import HTTPException
 from pathlib import Path
@@ -17,9 +18,18 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from tests.live import MEDIA_TOKEN, ROOT, LiveServer, an_alert, bearer, watcher_token
+from tests.live import (
+    MEDIA_TOKEN,
+    ROOT,
+    LiveServer,
+    an_alert,
+    bearer,
+    publisher_token,
+    wait_until_listening,
+    watcher_token,
+)
 from tests.production.conftest import Make
-from tests.services import Postgres, Redis
+from tests.services import Postgres, Redis, free_port
 
 
 @asynccontextmanager
@@ -161,6 +171,43 @@ async def test_alerts_wait_for_a_database_that_restarts_and_none_is_lost_or_doub
         assert await seqs(first[0], 70) == list(range(11, 81))
         for socket in (first[1], *second):
             assert await seqs(socket, 80) == list(range(1, 81))
+
+
+def test_while_the_database_is_away_a_post_is_503_and_when_it_is_back_all_who_post_at_once_are_served(
+    own_postgres: Postgres, serve: Make
+) -> None:
+    server = serve(own_postgres.url())
+
+    def post(number: int) -> int:
+        return server.call("POST", "/api/v1/alerts/", an_alert("crowd", kind=str(number)), publisher_token())[0]
+
+    assert post(0) == 201
+    own_postgres.stop()
+    assert post(1) == 503
+    own_postgres.start()
+    with ThreadPoolExecutor(40) as crowd:
+        assert list(crowd.map(post, range(2, 42))) == [201] * 40
+
+
+async def test_a_second_server_on_another_port_leaves_the_calls_of_the_first_alone(
+    serve: Make, postgres: Postgres
+) -> None:
+    first = serve(postgres.url())
+
+    def active() -> bool:
+        return bool(first.rows("SELECT 1 FROM alerts_call WHERE call_id = 'live' AND active"))
+
+    def a_second_has_started() -> None:
+        port = free_port()
+        command = [sys.executable, "manage.py", "serve", "--port", str(port)]
+        with subprocess.Popen(command, cwd=ROOT, env=first.env) as second:
+            wait_until_listening(port, second)
+            second.terminate()
+
+    async with calling(first.port, "live"):
+        await until(active)
+        await asyncio.to_thread(a_second_has_started)
+        assert active()
 
 
 def children(server: LiveServer) -> dict[int, str]:

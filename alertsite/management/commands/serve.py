@@ -13,6 +13,7 @@ from django.db import DatabaseError
 from alertsite.management.one_line import OneLineCommand
 from alertsite.routing import Role
 from alertsite.server import serve
+from alertsite.settings import whole
 from alertsite.workers import bound, supervise
 
 
@@ -39,12 +40,14 @@ class Command(OneLineCommand):
         elif not settings.REDIS_URL:
             raise CommandError(f"--workers {workers}: several processes need REDIS_URL", returncode=2)
         else:
-            with _one_line(host, f"{port} or {settings.MEDIA_PORT}"):
-                supervise(host, port, settings.MEDIA_PORT, workers)
+            media_port = whole("MEDIA_PORT", port + 1, at_least=1, at_most=65_535)
+            with _one_line(host, f"{port} or {media_port}"):
+                supervise(host, port, media_port, workers)
 
 
 def listen_and_serve(command: BaseCommand, host: str, port: int, **more: Any) -> None:
     """Serve, with what is wrong about the address as one line."""
+    settings.PORT = port  # by which this server knows its calls again
     with _one_line(host, str(port)):
         listener = bound(host, port)
         with contextlib.closing(listener):
