@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.sync.client import connect as connect_and_block
 
 from tests.live import (
     MEDIA_TOKEN,
@@ -184,6 +185,10 @@ def test_while_the_database_is_away_a_post_is_503_and_when_it_is_back_all_who_po
     assert post(0) == 201
     own_postgres.stop()
     assert post(1) == 503
+    with connect_and_block(server.ws("/ws/alerts"), additional_headers=bearer(watcher_token())) as refused:
+        with contextlib.suppress(ConnectionClosed):
+            refused.recv(30)
+        assert refused.close_code == 1011
     own_postgres.start()
     with ThreadPoolExecutor(40) as crowd:
         assert list(crowd.map(post, range(2, 42))) == [201] * 40
