@@ -24,9 +24,10 @@ KINDS = itertools.count()
 WITHIN_S = 20  # the promise is one second; a test that is late must not fail for it
 
 
-@pytest.fixture(scope="module")
-def first() -> Iterator[LiveServer]:
-    server = LiveServer()
+@pytest.fixture(scope="module", params=["SQLite", "PostgreSQL and Redis"])
+def first(request: pytest.FixtureRequest) -> Iterator[LiveServer]:
+    services = {"DATABASE_URL": "postgres", "REDIS_URL": "redis"} if request.param != "SQLite" else {}
+    server = LiveServer({name: request.getfixturevalue(service).url() for name, service in services.items()})
     yield server
     server.stop()
     shutil.rmtree(server.folder)
