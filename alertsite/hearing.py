@@ -5,6 +5,7 @@ finds is reported as alerts. The event loop only appends to an inbox; the thread
 """
 
 import asyncio
+import contextlib
 import logging
 import socket
 import statistics
@@ -164,9 +165,10 @@ class HeardStream:
         return bank.stats(self.start.call_id)
 
     async def stored(self) -> None:
-        """Waits until all that was reported is committed."""
+        """Waits until all that was reported is committed, or was found, and logged, to be no fit for storing."""
         if self._last_write is not None:
-            await asyncio.wrap_future(self._last_write)
+            with contextlib.suppress(Exception):
+                await asyncio.wrap_future(self._last_write)
 
     async def close(self, reason: str) -> None:
         """The end of the stream: what is left is heard, open findings end, the call's row is closed."""
@@ -253,6 +255,7 @@ class Hearing:
     async def _ask(self, question: Callable[[CallBank], Answer]) -> Answer:
         """Have the bank's thread do something now, after all that was put before."""
         answer: Future[Answer] = Future()
+        answer.set_running_or_notify_cancel()  # whoever stops waiting for it takes nothing back
         self.put(_answer, (question, answer))
         self._wake.set()
         return await asyncio.wrap_future(answer)
