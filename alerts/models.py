@@ -138,7 +138,8 @@ def _check_texts(field: str, given: Any, names: Sequence[str], values: Sequence[
 class Call(models.Model):
     """A phone call, or the one hidden row (empty `call_id`) that alerts about no call belong to.
 
-    The row is the lock under which its alerts are decided: `last_seq` and `cooldowns` are written with them.
+    The row is the lock under which its alerts are decided and changed: `last_seq`, `last_update` and `cooldowns` are
+    written with them.
     """
 
     call_id = models.CharField(max_length=256, unique=True)
@@ -150,7 +151,9 @@ class Call(models.Model):
     active = models.BooleanField(default=False)
     heard_by = models.CharField(max_length=300, blank=True, default="", help_text="the server that last heard it")
     last_seq = models.BigIntegerField(default=0)
-    changed_at = models.BigIntegerField(default=0, help_text="its last alert was stored, Unix ms")
+    last_update = models.BigIntegerField(default=0, help_text="changes to its sent alerts, counted")
+    changed_at = models.BigIntegerField(default=0, help_text="its last alert was stored or changed, Unix ms")
+    mos_score = models.FloatField(null=True, blank=True, help_text="1..4.5, the latest that was told")
     cooldowns = models.JSONField(default=dict, blank=True)
 
     class Meta:
@@ -179,6 +182,13 @@ class Alert(models.Model):
     occurred_at = models.BigIntegerField(null=True, blank=True, help_text="wall time of the audio, Unix ms")
     stored_at = models.BigIntegerField(help_text="Unix ms")
     ended_at = models.BigIntegerField(null=True, blank=True, help_text="Unix ms")
+    acknowledged_at = models.BigIntegerField(null=True, blank=True, help_text="Unix ms")
+    acknowledged_by = models.CharField(max_length=LONGEST_NAME, blank=True, default="")
+    note = models.TextField(max_length=4000, blank=True, default="", help_text="of who acknowledged it")
+    changed_at = models.BigIntegerField(null=True, blank=True, help_text="last change after it was stored, Unix ms")
+    update_no = models.BigIntegerField(
+        null=True, blank=True, help_text="its last change's place among those of the call's sent alerts, from 1"
+    )
     title = models.CharField(max_length=200)
     message = models.TextField(max_length=4000)
     data = ExactJSONField(default=dict, blank=True)
@@ -200,6 +210,7 @@ class Alert(models.Model):
         ]
         constraints = [
             models.UniqueConstraint(fields=["call", "seq"], name="alert_one_per_seq"),
+            models.UniqueConstraint(fields=["call", "update_no"], name="alert_one_per_update"),
             models.UniqueConstraint(fields=["source", "external_id"], name="alert_one_per_external_id"),
             models.CheckConstraint(
                 condition=Q(seq__isnull=True, suppressed=True) | Q(seq__isnull=False, suppressed=False),
@@ -209,3 +220,22 @@ class Alert(models.Model):
 
     def __str__(self) -> str:
         return f"{self.title} ({self.get_severity_display()})"
+
+
+class Answered(models.Model):
+    """A posted request that carried an `Idempotency-Key`, and what was answered: a repeat within 24 h gets the same."""
+
+    source = models.CharField(max_length=LONGEST_NAME, help_text="who posted it")
+    route = models.CharField(max_length=500)
+    key = models.CharField(max_length=255)
+    body_digest = models.CharField(max_length=64)
+    status = models.PositiveSmallIntegerField(null=True, blank=True, help_text="none while it is being answered")
+    answer = ExactJSONField(default=dict, blank=True)
+    asked_at = models.BigIntegerField(db_index=True, help_text="Unix ms; rows older than a day may go")
+
+    class Meta:
+        verbose_name = "answered request"
+        constraints = [models.UniqueConstraint(fields=["source", "route", "key"], name="answered_once_per_key")]
+
+    def __str__(self) -> str:
+        return f"{self.route} {self.key}"
