@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 from analysis.audio import AudioError, Recording, open_recording
 from analysis.bank import CallBank, CallStats
 from analysis.features import FRAME_MS
-from analysis.findings import CallEvent, State
+from analysis.findings import Heard, State
 from analysis.report import describe, summary_record, summary_text
 
 _CALL = "recording"
@@ -67,12 +67,12 @@ def _fail(message: str) -> int:
 def _listen(recording: Recording, names: tuple[str, ...], *, as_json: bool) -> int:
     if as_json:
         _print_record(_stream_record(recording, names))
-    events: list[CallEvent] = []
+    events: list[Heard] = []
     trouble: Exception | None = None
     bank = CallBank()
     bank.open(_CALL, recording.sample_rate, names, recording.encoding)
     for event_or_error in _events(recording, bank):
-        if isinstance(event_or_error, CallEvent):
+        if not isinstance(event_or_error, AudioError):
             events.append(event_or_error)
             if as_json:
                 _print_record(event_or_error.record())
@@ -82,7 +82,7 @@ def _listen(recording: Recording, names: tuple[str, ...], *, as_json: bool) -> i
     return _fail(str(trouble)) if trouble else 0
 
 
-def _conclude(recording: Recording, stats: CallStats, events: list[CallEvent], *, as_json: bool) -> None:
+def _conclude(recording: Recording, stats: CallStats, events: list[Heard], *, as_json: bool) -> None:
     if as_json:
         _print_record(summary_record(stats, events))
     else:
@@ -91,7 +91,7 @@ def _conclude(recording: Recording, stats: CallStats, events: list[CallEvent], *
     sys.stdout.flush()
 
 
-def _events(recording: Recording, bank: CallBank) -> Iterator[CallEvent | AudioError]:
+def _events(recording: Recording, bank: CallBank) -> Iterator[Heard | AudioError]:
     """Each event when it closes; a fault of the file comes where it is met, what was heard is kept."""
     try:
         for heard_ms, block in _with_position(recording):

@@ -53,13 +53,60 @@ class CallEvent:
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
-    """One step in the life of an event: opened, raised (its severity grew) or closed.
+class Anomaly:
+    """Something wrong with the audio itself that lasts, which somebody can mend.
 
-    `key` is the same through the life of one event, differs between events of a call, and is the same
-    however the audio was cut.
+    As `CallEvent`, and:
+
+    Attributes:
+        type: `background_noise`, `echo`, `distortion`, `dropouts`, `excessive_silence`, `volume_inconsistency`
+            or `wrong_format`.
+        confidence: how likely it is true, 0..1.
+        description: what is wrong, one sentence for a supervisor.
+        recommendation: what to do about it, one sentence.
+        metadata: what else is known (`delayMs`, `erlDb`, `snrDb`, `clippedShare`, `count`, `lostMs`, `intervals`).
+    """
+
+    type: str
+    channel: str
+    timestamp: int
+    duration: int
+    severity: str
+    confidence: float
+    detected_at: int
+    description: str
+    recommendation: str
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+    def record(self) -> dict[str, Any]:
+        """The anomaly as one JSON object of `python -m analysis --json`."""
+        return {
+            "record": "anomaly",
+            "type": self.type,
+            "channel": self.channel,
+            "timestamp": self.timestamp,
+            "duration": self.duration,
+            "severity": self.severity,
+            "confidence": self.confidence,
+            "detectedAt": self.detected_at,
+            "description": self.description,
+            "recommendation": self.recommendation,
+            "metadata": dict(self.metadata),
+        }
+
+
+Heard = CallEvent | Anomaly
+"""What a finding is about."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One step in the life of an event or an anomaly: opened, raised (its severity grew) or closed.
+
+    `key` is the same through the life of one, differs between those of a call, and is the same however the
+    audio was cut.
     """
 
     key: str
     state: State
-    event: CallEvent
+    event: Heard

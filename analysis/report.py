@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from analysis.bank import CallStats
-from analysis.findings import CallEvent
+from analysis.findings import Heard
 
 _NAMES = {
     "overlap": ("overlap", "overlaps"),
@@ -21,13 +21,13 @@ def clock(ms: int) -> str:
     return f"{ms // 60_000}:{ms // 1000 % 60:02}.{ms % 1000:03}"
 
 
-def summary_text(stats: CallStats, events: Sequence[CallEvent]) -> str:
+def summary_text(stats: CallStats, events: Sequence[Heard]) -> str:
     """What the call was like, in two sentences."""
     spoken = [f"{name} spoke {_share(ms, stats.heard_ms)}" for name, ms in stats.talk_ms.items()]
     return f"A call of {clock(stats.heard_ms)} in which {' and '.join(spoken)} of the time. {_counted(events)}"
 
 
-def summary_record(stats: CallStats, events: Sequence[CallEvent]) -> dict[str, Any]:
+def summary_record(stats: CallStats, events: Sequence[Heard]) -> dict[str, Any]:
     """The last record of `--json`; the quality is not estimated, so `mosScore` is null."""
     return {
         "record": "summary",
@@ -39,7 +39,7 @@ def summary_record(stats: CallStats, events: Sequence[CallEvent]) -> dict[str, A
     }
 
 
-def describe(stats: CallStats, events: Sequence[CallEvent]) -> str:
+def describe(stats: CallStats, events: Sequence[Heard]) -> str:
     """Tables of who spoke how long and of all events, in the order of their beginning."""
     lines = [f"{name:<10} {clock(ms):>10}  {_share(ms, stats.heard_ms):>4}" for name, ms in stats.talk_ms.items()]
     if events:
@@ -48,12 +48,12 @@ def describe(stats: CallStats, events: Sequence[CallEvent]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _line(event: CallEvent) -> str:
+def _line(event: Heard) -> str:
     times = f"{clock(event.timestamp):>10} {clock(event.duration):>10}"
     return f"{times}  {event.channel:<10} {event.severity:<9} {_what(event)}"
 
 
-def _what(event: CallEvent) -> str:
+def _what(event: Heard) -> str:
     known = event.metadata
     match event.type:
         case "interrupt":
@@ -70,7 +70,7 @@ def _share(part_ms: int, whole_ms: int) -> str:
     return f"{(200 * part_ms + whole_ms) // (2 * whole_ms) if whole_ms else 0} %"
 
 
-def _counted(events: Sequence[CallEvent]) -> str:
+def _counted(events: Sequence[Heard]) -> str:
     found = Counter(event.type for event in events)
     parts = [f"{count} {_NAMES[type][count > 1]}" for type, count in found.items()]
     if not parts:
