@@ -1,5 +1,6 @@
 """What the engine says it heard: frozen values, no behaviour beyond their JSON record."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -92,6 +93,69 @@ class Anomaly:
             "description": self.description,
             "recommendation": self.recommendation,
             "metadata": dict(self.metadata),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class CallQuality:
+    """How good a call sounds.
+
+    Attributes:
+        mos_score: mean opinion score, 1..4.5.
+        r_factor: the E-model's rating, 0..100.
+        degraded: bad for so long that somebody should know.
+        basis: what it was judged by: `signal`, `network` or `both`.
+    """
+
+    mos_score: float
+    r_factor: float
+    degraded: bool
+    basis: str
+
+    def record(self) -> dict[str, Any]:
+        """As in a `result` record; the score rounded down, as a 2.96 is no 3.0."""
+        return {
+            "mosScore": math.floor(self.mos_score * 100) / 100,
+            "rFactor": round(self.r_factor, 1),
+            "degraded": self.degraded,
+            "basis": self.basis,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Sentiment:
+    """The mood of a call.
+
+    Attributes:
+        sentiment: `positive`, `neutral` or `negative`.
+        confidence: how likely that is right, 0..1.
+        basis: what it was judged by: `transcript`, `vendor` or `prosody`.
+    """
+
+    sentiment: str
+    confidence: float
+    basis: str
+
+    def record(self) -> dict[str, Any]:
+        """As in a `result` record."""
+        return {"sentiment": self.sentiment, "confidence": round(self.confidence, 2), "basis": self.basis}
+
+
+@dataclass(frozen=True, slots=True)
+class AnalysisResult:
+    """How a call is, at `timestamp` ms of media time: its quality and its mood, where they are known."""
+
+    timestamp: int
+    quality: CallQuality | None
+    sentiment: Sentiment | None
+
+    def record(self) -> dict[str, Any]:
+        """The result as one JSON object of `python -m analysis --json`."""
+        return {
+            "record": "result",
+            "timestamp": self.timestamp,
+            "callQuality": self.quality.record() if self.quality else None,
+            "sentiment": self.sentiment.record() if self.sentiment else None,
         }
 
 

@@ -1,0 +1,119 @@
+"""The quality of a call: what its network tells and what its sound tells, put together and judged over time."""
+
+from collections import deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from analysis.emodel import BEST_MOS, CODECS, WORST_MOS, Line, codec_named, effective_ie, mos, rating, rating_of
+from analysis.findings import CallQuality
+
+_UNTOLD_CODEC = CODECS["pcmu"]  # what most telephony speaks
+_PACKET_MS = 20.0  # that a packet and its codec take
+_JITTER_BUFFER = 2.0  # mean jitters that a jitter buffer holds
+_UNSPOILT = rating(Line())
+
+
+@dataclass(frozen=True, slots=True)
+class QualityThresholds:
+    """When a call's quality is degraded: so many of the last windows are bad, as Twilio warns. It ends when none is."""
+
+    bad_mos: float = 3.0
+    windows: int = 5
+    bad_windows: int = 3
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkSample:
+    """What a network says of one stream of a call over some seconds; None where it does not say.
+
+    Attributes:
+        channel: whose voice the stream carries; None: not told, so it counts for all.
+        loss_pct: packets lost, 0..100 %.
+        burst_r: how much burstier the losses were than at random, 1 or more (`emodel.burst_ratio`).
+        jitter_ms: mean interarrival jitter.
+        rtt_ms: round trip of a packet.
+        mos: the sender's own score, 1..5; it counts only where nothing else is told.
+        codec: its name as in SDP; unknown ones count as G.711 with concealment.
+    """
+
+    channel: str | None = None
+    loss_pct: float | None = None
+    burst_r: float = 1.0
+    jitter_ms: float | None = None
+    rtt_ms: float | None = None
+    mos: float | None = None
+    codec: str = ""
+
+    @property
+    def line(self) -> Line | None:
+        """The line that the E-model is told of; None if nothing but a score is known.
+
+        One way takes half of the round trip, a packet, and a jitter buffer of twice the mean jitter. Echo takes the
+        same way; its loss is not known here and counts as G.107's default.
+        """
+        if self.loss_pct is None and self.jitter_ms is None and self.rtt_ms is None:
+            return None
+        codec = codec_named(self.codec) or _UNTOLD_CODEC
+        delay_ms = (self.rtt_ms or 0.0) / 2 + _JITTER_BUFFER * (self.jitter_ms or 0.0) + _PACKET_MS
+        spoilt = Line(ie=codec.ie, bpl=codec.bpl, ppl=self.loss_pct or 0.0, burst_r=self.burst_r)
+        return replace(spoilt, t=delay_ms, ta=delay_ms, tr=2 * delay_ms)
+
+
+def network_rating(sample: NetworkSample) -> float | None:
+    """R by what the network says alone; None if it says nothing of quality."""
+    if sample.line is not None:
+        return rating(sample.line)
+    if sample.mos is None:
+        return None
+    return rating_of(min(max(sample.mos, WORST_MOS), BEST_MOS))
+
+
+def combined_rating(signal_r: float | None, sample: NetworkSample | None) -> float | None:
+    """R by the sound and by the network of one stream; None if neither says anything.
+
+    Coding and loss are known to both, so that the worse of the two verdicts counts; delay is known to the network
+    alone, and comes on top.
+    """
+    network_r = network_rating(sample) if sample else None
+    if signal_r is None or network_r is None:
+        return signal_r if network_r is None else network_r
+    line = sample.line if sample else None
+    if line is None:
+        return min(signal_r, network_r)
+    equipment = max(effective_ie(line), _UNSPOILT - signal_r)
+    return network_r + effective_ie(line) - equipment
+
+
+class QualityJudge:
+    """Follows one call from window to window: is its quality degraded?"""
+
+    def __init__(self, thresholds: QualityThresholds | None = None) -> None:
+        self._limits = thresholds or QualityThresholds()
+        self._bad: deque[bool] = deque(maxlen=self._limits.windows)
+        self.degraded = False
+
+    def judge(self, signal_rs: Sequence[float | None], samples: Iterable[NetworkSample | None]) -> CallQuality | None:
+        """The call's quality in one window: that of its worst channel; None if nothing is known of any.
+
+        `signal_rs` and `samples`: of each channel, R by its sound and what the network said last.
+        """
+        told = [*samples]
+        ratings = [combined_rating(r, sample) for r, sample in zip(signal_rs, told, strict=True)]
+        known = [(r, channel) for channel, r in enumerate(ratings) if r is not None]
+        if not known:
+            return None
+        worst, channel = min(known)
+        score = mos(worst)
+        self._bad.append(score < self._limits.bad_mos)
+        if sum(self._bad) >= self._limits.bad_windows:
+            self.degraded = True
+        elif len(self._bad) == self._limits.windows and not any(self._bad):
+            self.degraded = False
+        return CallQuality(score, min(max(worst, 0.0), 100.0), self.degraded, _basis(signal_rs[channel], told[channel]))
+
+
+def _basis(signal_r: float | None, sample: NetworkSample | None) -> str:
+    by_network = sample is not None and network_rating(sample) is not None
+    if by_network and signal_r is not None:
+        return "both"
+    return "network" if by_network else "signal"
