@@ -5,14 +5,16 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NoReturn
 
-from analysis.audio import AudioError, Recording, open_recording
+from analysis.active_level import ActiveLevel
+from analysis.audio import AudioError, Recording, decode, open_recording
 from analysis.bank import CallBank, CallStats
 from analysis.features import FRAME_MS
-from analysis.findings import Heard, State
-from analysis.report import describe, summary_record, summary_text
+from analysis.findings import Finding, Heard, State
+from analysis.report import describe
+from analysis.summary import CallSummary
 
 _CALL = "recording"
 _MONO = ("mixed",)
@@ -67,42 +69,62 @@ def _fail(message: str) -> int:
 def _listen(recording: Recording, names: tuple[str, ...], *, as_json: bool) -> int:
     if as_json:
         _print_record(_stream_record(recording, names))
-    events: list[Heard] = []
+    found: list[Heard] = []
     trouble: Exception | None = None
+    summary = CallSummary()
+    meters = {} if as_json else {name: ActiveLevel(recording.sample_rate) for name in names}
     bank = CallBank()
     bank.open(_CALL, recording.sample_rate, names, recording.encoding)
-    for event_or_error in _events(recording, bank):
-        if not isinstance(event_or_error, AudioError):
-            events.append(event_or_error)
+    for finding in _findings(recording, bank, meters):
+        if isinstance(finding, AudioError):
+            trouble = finding
+            continue
+        summary.take(finding)
+        if finding.state is State.CLOSED:
+            found.append(finding.event)
             if as_json:
-                _print_record(event_or_error.record())
-        else:
-            trouble = event_or_error
-    _conclude(recording, bank.stats(_CALL), events, as_json=as_json)
+                _print_record(finding.event.record())
+    if as_json:
+        _print_record(summary.record(bank.stats(_CALL)))
+    else:
+        _print_report(recording, bank.stats(_CALL), summary, meters, found)
+    sys.stdout.flush()
     return _fail(str(trouble)) if trouble else 0
 
 
-def _conclude(recording: Recording, stats: CallStats, events: list[Heard], *, as_json: bool) -> None:
-    if as_json:
-        _print_record(summary_record(stats, events))
-    else:
-        heading = f"{recording.path.name}: {recording.channels} channel(s), {recording.sample_rate} Hz"
-        sys.stdout.write(f"{heading}\n{summary_text(stats, events)}\n\n{describe(stats, events)}")
-    sys.stdout.flush()
+def _print_report(
+    recording: Recording,
+    stats: CallStats,
+    summary: CallSummary,
+    meters: Mapping[str, ActiveLevel],
+    found: Sequence[Heard],
+) -> None:
+    heading = f"{recording.path.name}: {recording.channels} channel(s), {recording.sample_rate} Hz"
+    sys.stdout.write(f"{heading}\n{summary.text(stats)}\n\n{describe(stats, meters, found)}")
 
 
-def _events(recording: Recording, bank: CallBank) -> Iterator[Heard | AudioError]:
-    """Each event when it closes; a fault of the file comes where it is met, what was heard is kept."""
+def _findings(
+    recording: Recording, bank: CallBank, meters: Mapping[str, ActiveLevel]
+) -> Iterator[Finding | AudioError]:
+    """What is found, as it is found; a fault of the file comes where it is met, what was heard is kept."""
     try:
         for heard_ms, block in _with_position(recording):
             bank.push(_CALL, block)
-            yield from (finding.event for _, finding in bank.tick() if finding.state is State.CLOSED)
+            _measure(recording, block, meters)
+            yield from (finding for _, finding in bank.tick())
             _show_progress(heard_ms, recording.duration_ms)
     except AudioError as error:
         yield error
     finally:
         _clear_progress()
-    yield from (finding.event for finding in bank.close(_CALL) if finding.state is State.CLOSED)
+    yield from bank.close(_CALL)
+
+
+def _measure(recording: Recording, block: bytes, meters: Mapping[str, ActiveLevel]) -> None:
+    if meters:
+        samples = decode(block, recording.encoding).reshape(-1, recording.channels)
+        for channel, meter in enumerate(meters.values()):
+            meter.push(samples[:, channel])
 
 
 def _with_position(recording: Recording) -> Iterator[tuple[int, bytes]]:
