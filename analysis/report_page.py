@@ -1,0 +1,134 @@
+"""A call as one self-contained page: its summary, a timeline to zoom into, and tables. Needs no network to be read."""
+
+import base64
+import hashlib
+import html
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from string import Template
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analysis.active_level import ActiveLevel
+from analysis.bank import CallStats
+from analysis.features import FRAME_MS
+from analysis.findings import AnalysisResult, Anomaly, Heard
+from analysis.summary import clock, seconds, share, what
+
+_PAGE = Path(__file__).parent / "page"
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """All that the page tells.
+
+    Attributes:
+        title: what the recording is called.
+        summary: the call in a few sentences.
+        stats: how much was heard.
+        meters: by channel, its active speech level.
+        found: events and anomalies that are closed.
+        results: the call's quality over time.
+        level_dbov: (channels, frames) of 20 ms, -100..0.
+        speech: (channels, frames), somebody speaks.
+    """
+
+    title: str
+    summary: str
+    stats: CallStats
+    meters: Mapping[str, ActiveLevel]
+    found: Sequence[Heard]
+    results: Sequence[AnalysisResult]
+    level_dbov: NDArray[np.float32]
+    speech: NDArray[np.bool_]
+
+
+def page(report: Report) -> str:
+    """The page as HTML. Its policy allows our own script and style by their hashes, and nothing else."""
+    style = _part("page.css")
+    script = _part("timeline.js").replace("export ", "") + _part("page.js")
+    found = sorted(report.found, key=lambda heard: heard.timestamp)
+    return Template(_part("page.html")).substitute(
+        title=html.escape(report.title),
+        summary=html.escape(report.summary),
+        parties="".join(_party(report, name) for name in report.meters),
+        found="".join(map(_row, found)) or '<tr><td colspan="5">Nothing remarkable was heard.</td></tr>',
+        call=json.dumps(_data(report, found)).replace("<", "\\u003c"),
+        style=style,
+        script=script,
+        style_hash=_hash(style),
+        script_hash=_hash(script),
+    )
+
+
+def _part(name: str) -> str:
+    return (_PAGE / name).read_text(encoding="utf-8")
+
+
+def _hash(text: str) -> str:
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+
+def _data(report: Report, found: Sequence[Heard]) -> dict[str, Any]:
+    """What the timeline draws; a level is one byte of base64, dBov + 128."""
+    levels = (np.round(report.level_dbov) + 128).astype(np.uint8)
+    return {
+        "durationMs": report.stats.heard_ms,
+        "frameMs": FRAME_MS,
+        "channels": [
+            {
+                "name": name,
+                "levels": base64.b64encode(levels[place].tobytes()).decode(),
+                "speech": _stretches(report.speech[place]),
+            }
+            for place, name in enumerate(report.meters)
+        ],
+        "found": [_mark(heard) for heard in found],
+        "scores": [
+            {"timestamp": result.timestamp, "mosScore": result.quality.mos_score}
+            for result in report.results
+            if result.quality
+        ],
+    }
+
+
+def _stretches(speech: NDArray[np.bool_]) -> list[list[int]]:
+    """Where somebody speaks: [from, to), ms."""
+    edges = np.flatnonzero(np.diff(speech.astype(np.int8), prepend=0, append=0))
+    stretches: list[list[int]] = (edges.reshape(-1, 2) * FRAME_MS).tolist()
+    return stretches
+
+
+def _mark(heard: Heard) -> dict[str, Any]:
+    return {
+        "channel": heard.channel,
+        "timestamp": heard.timestamp,
+        "duration": heard.duration,
+        "severity": heard.severity,
+        "text": f"{what(heard)}, {heard.severity}, at {clock(heard.timestamp)} for {seconds(heard.duration)}",
+    }
+
+
+def _party(report: Report, name: str) -> str:
+    talk_ms, heard_ms = report.stats.talk_ms[name], report.stats.heard_ms
+    level = report.meters[name].level_dbov()
+    loudness = "nothing heard" if level is None else f"{level:.1f} dBov"
+    numbers = (clock(talk_ms), share(talk_ms, heard_ms), loudness)
+    cells = "".join(f'<td class="number">{number}</td>' for number in numbers)
+    return f"<tr><td>{html.escape(name)}</td>{cells}</tr>"
+
+
+def _row(heard: Heard) -> str:
+    button = f'<button type="button" data-from="{heard.timestamp}" data-for="{heard.duration}">'
+    told = html.escape(what(heard))
+    if isinstance(heard, Anomaly):
+        told = f'{html.escape(heard.description)} <span class="advice">{html.escape(heard.recommendation)}</span>'
+    return (
+        f"<tr><td>{button}{clock(heard.timestamp)}</button></td>"
+        f'<td class="number">{seconds(heard.duration)}</td><td>{html.escape(heard.channel)}</td>'
+        f'<td class="severity {heard.severity}">{heard.severity}</td><td>{told}</td></tr>'
+    )
