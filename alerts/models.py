@@ -239,3 +239,23 @@ class Answered(models.Model):
 
     def __str__(self) -> str:
         return f"{self.route} {self.key}"
+
+
+class Told(models.Model):
+    """Words or network samples that were posted about a call, until the process that hears it takes them."""
+
+    class Kind(models.TextChoices):
+        TRANSCRIPT = "transcript", "segments of a transcript"
+        NETWORK = "network", "samples of a network"
+
+    call = models.ForeignKey(Call, on_delete=models.CASCADE, related_name="told")
+    kind = models.CharField(max_length=16, choices=Kind.choices)
+    items = ExactJSONField(default=list)
+    source = models.CharField(max_length=LONGEST_NAME, blank=True, default="", help_text="who posted it")
+    posted_at = models.BigIntegerField(help_text="Unix ms")
+
+    class Meta:
+        verbose_name_plural = "told"
+
+    def __str__(self) -> str:
+        return f"{self.kind} of {self.call}"
