@@ -20,7 +20,9 @@ _SHARES = (2, 5, 10, 25, 50, 75, 90, 95, 98)
 
 def features(levels: Levels, clipped: NDArray[np.float64]) -> NDArray[np.float32]:
     """What the model is told of windows: `levels` (n, hops, BANDS) as of `analysis.spectrum`, `clipped` (n,) the
-    share of flat tops among the samples, 0..1. Returns (n, features): whole numbers and quotients of two of them."""
+    share of flat tops among the samples, 0..1. Returns (n, features): whole numbers and quotients of them.
+
+    The mean spectrum of the speech is left out on purpose: it tells whose voice it is, and was learnt as such."""
     loudest = levels.max(axis=2).astype(np.int64)
     ranked = np.sort(loudest, axis=1)
     places = [ranked.shape[1] * share // 100 for share in _SHARES]
@@ -30,14 +32,16 @@ def features(levels: Levels, clipped: NDArray[np.float64]) -> NDArray[np.float32
     steps = levels.astype(np.int64)
     both = active[:, 1:] & active[:, :-1]
     change = np.abs(np.diff(steps, axis=1))
+    flux = np.where(both[:, :, None], change, 0).sum(axis=1) / np.maximum(both.sum(axis=1, keepdims=True), 1)
+    wide = (steps >= loudest[:, :, None] - _WIDE_STEPS).sum(axis=2)
     parts = [
         ranked[:, places] - loud,
         loud,
         active.mean(axis=1, keepdims=True),
-        np.where(active[:, :, None], steps, 0).sum(axis=1) / number - loud,
         np.sort(steps, axis=1)[:, steps.shape[1] // 10] - loud,
-        np.where(both[:, :, None], change, 0).sum(axis=1) / np.maximum(both.sum(axis=1, keepdims=True), 1),
-        (np.where(active, (steps >= loudest[:, :, None] - _WIDE_STEPS).sum(axis=2), 0)).sum(axis=1, keepdims=True) / number,
+        flux,
+        flux / (flux.mean(axis=1, keepdims=True) + 1),
+        np.where(active, wide, 0).sum(axis=1, keepdims=True) / number,
         (loudest == 0).mean(axis=1, keepdims=True),
         (np.diff(loudest, axis=1) <= -_FALL_STEPS).mean(axis=1, keepdims=True),
         (np.diff(loudest, axis=1) >= _FALL_STEPS).mean(axis=1, keepdims=True),

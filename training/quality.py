@@ -44,7 +44,13 @@ def fitted(given: NDArray[np.float32], scores: NDArray[np.float32]) -> Any:
     from sklearn.ensemble import GradientBoostingRegressor
 
     model = GradientBoostingRegressor(
-        n_estimators=TREES, max_depth=DEPTH, learning_rate=0.05, subsample=0.5, max_features=0.3, random_state=1
+        n_estimators=TREES,
+        max_depth=DEPTH,
+        learning_rate=0.05,
+        subsample=0.5,
+        max_features=0.3,
+        min_samples_leaf=20,
+        random_state=1,
     )
     return model.fit(given, scores)
 

@@ -42,8 +42,10 @@ def _level(x: Clip, dbov: float) -> Clip:
 def speech(clips: list[Clip], chance: Chance) -> Clip:
     """Six seconds of one voice, with pauses of up to a second between its utterances."""
     pieces: list[Clip] = [np.zeros(int(chance.uniform(0.1, 0.8) * RATE_HZ), np.float32)]
+    tract = chance.uniform(0.85, 1.18)  # another speaker's, as it were: there are few, and they should not be learnt
     while sum(map(len, pieces)) < _LENGTH:
         clip = clips[chance.integers(len(clips))]
+        clip = np.interp(np.arange(0, len(clip) - 1, tract), np.arange(len(clip)), clip).astype(np.float32)
         pieces += [_level(clip, _SPEECH_DBOV), np.zeros(int(chance.uniform(0.1, 1.0) * RATE_HZ), np.float32)]
     return np.concatenate(pieces)[:_LENGTH]
 
