@@ -4,8 +4,11 @@ import base64
 import binascii
 import queue
 import re
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from concurrent.futures import TimeoutError as TooLong
-from typing import Any
+from typing import Any, TypeVar
+from uuid import UUID
 
 from django.core.exceptions import ValidationError
 from django.db import close_old_connections
@@ -20,12 +23,14 @@ from rest_framework.views import APIView
 from alerts import dispatch
 from alerts.access import Principal, is_call_id, of_user, visible_alerts, visible_calls
 from alerts.failures import StorageAway
+from alerts.idempotency import answered_once
 from alerts.models import Alert, Call, Severity, Team
 from alerts.serializers import AlertSerializer, CallSerializer, PostedAlertSerializer
 from alerts.writer import Report, Stored, now_ms
 
 MAX_POSTED = 1_000
 STORE_WITHIN_S = 10
+Done = TypeVar("Done")
 
 
 def principal_for(request: Request) -> Principal:
@@ -85,13 +90,26 @@ class Alerts(ListAPIView[Alert]):
         principal = principal_for(request)
         posted = _checked(request.data)
         _check_rights(principal, {item.get("callId", "") for item in posted})
-        reports = [_report(item, principal.name) for item in posted]
-        close_old_connections()  # the writer needs one of the same pool, and this waits for the writer
-        try:
-            stored = dispatch.report(*reports, within_s=STORE_WITHIN_S).result(STORE_WITHIN_S)
-        except (TooLong, queue.Full) as error:
-            raise StorageAway from error
-        return Response({"results": [_result(one) for one in stored]}, status=status.HTTP_201_CREATED)
+
+        def make(ids: Iterator[UUID]) -> Response:
+            reports = [_report(item, principal.name, id_) for item, id_ in zip(posted, ids, strict=False)]
+            stored = patiently(lambda: dispatch.report(*reports, within_s=STORE_WITHIN_S))
+            return Response({"results": [_result(one) for one in stored]}, status=status.HTTP_201_CREATED)
+
+        return answered_once(request, principal.name, make)
+
+
+def patiently(ask: Callable[[], Future[Done]]) -> Done:
+    """What the writer has done when it is asked.
+
+    Raises:
+        StorageAway: not in time; it may still be done later.
+    """
+    close_old_connections()  # the writer needs one of the same pool, and this waits for the writer
+    try:
+        return ask().result(STORE_WITHIN_S)
+    except (TooLong, queue.Full) as error:
+        raise StorageAway from error
 
 
 def refuse_unknown(request: Request, parameters: frozenset[str]) -> None:
@@ -129,8 +147,9 @@ def _check_rights(principal: Principal, call_ids: set[str]) -> None:
             raise exceptions.NotFound
 
 
-def _report(item: dict[str, Any], source: str) -> Report:
+def _report(item: dict[str, Any], source: str, id_: UUID) -> Report:
     return Report(
+        id=id_,
         type=item["type"],
         severity=Severity[item["severity"].upper()],
         title=item["title"],

@@ -112,7 +112,16 @@ class LiveServer:
 
     def call(self, method: str, path: str, body: Any = None, token: str | None = None) -> tuple[int, Any]:
         """One REST request: the status and the decoded answer."""
+        status, _, answer = self.exchange(method, path, body, token)
+        return status, answer
+
+    def exchange(
+        self, method: str, path: str, body: Any = None, token: str | None = None, **headers: str
+    ) -> tuple[int, Mapping[str, str], Any]:
+        """One REST request with headers of its own (`_` for `-`): the status, the headers and the decoded answer."""
         request = urllib.request.Request(self.url(path), method=method)
+        for name, value in headers.items():
+            request.add_header(name.replace("_", "-"), value)
         if body is not None:
             request.data = body if isinstance(body, bytes) else json.dumps(body).encode()
             request.add_header("Content-Type", "application/json")
@@ -120,11 +129,11 @@ class LiveServer:
             request.add_header("Authorization", f"Bearer {token}")
         try:
             with urllib.request.urlopen(request, timeout=30) as response:
-                return response.status, json.loads(response.read() or b"null")
+                return response.status, response.headers, json.loads(response.read() or b"null")
         except urllib.error.HTTPError as error:
             with error:
                 text = error.read()
-                return error.code, json.loads(text) if text.startswith((b"{", b"[")) else text
+                return error.code, error.headers, json.loads(text) if text.startswith((b"{", b"[")) else text
 
     def post(self, *alerts: dict[str, Any], token: str | None = None) -> list[dict[str, Any]]:
         """Posts alerts as an engine with every right; they have to be stored."""
