@@ -17,7 +17,7 @@ from django.db import InterfaceError, OperationalError
 from django.db.models import Min
 from django.http.request import split_domain_port, validate_host
 
-from alerts import frames, rights
+from alerts import attendance, frames, rights
 from alerts.access import Principal, anybody, is_call_id, may_subscribe, of_user, visible_calls
 from alerts.credentials import BadToken, principal_of, principal_of_ticket
 from alerts.frames import Malformed, Request
@@ -183,6 +183,7 @@ class AlertConsumer(AsyncWebsocketConsumer):
         subscriber.put(frames.encoded({"type": "connected", "payload": payload}))
         self._watch_expiry()
         rights.watch(the_hub())
+        attendance.keep()
         call_id = self._query.get("callId")
         if call_id and self._version > 1:
             subscriber.hold()

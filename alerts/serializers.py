@@ -65,6 +65,7 @@ class CallSerializer(serializers.BaseSerializer[Call]):
             "team": instance.team.slug if instance.team else None,
             "protocol": instance.protocol,
             "channels": instance.channels,
+            "mosScore": instance.mos_score,
             "alertCount": instance.last_seq,
         }
 
@@ -91,7 +92,17 @@ class _Text(serializers.CharField):
         return str(super().to_internal_value(data))
 
 
-class PostedAlertSerializer(serializers.Serializer[dict[str, Any]]):
+class _Strict(serializers.Serializer[dict[str, Any]]):
+    """An object without fields that nobody reads."""
+
+    def to_internal_value(self, data: Any) -> dict[str, Any]:
+        unknown = sorted(set(data) - set(self.fields)) if isinstance(data, dict) else []
+        if unknown:
+            raise serializers.ValidationError({str(name): ["Unknown field."] for name in unknown})
+        return dict(super().to_internal_value(data))
+
+
+class PostedAlertSerializer(_Strict):
     """One alert of another engine, as posted."""
 
     type = serializers.ChoiceField(choices=AlertType.values)
@@ -122,8 +133,8 @@ class PostedAlertSerializer(serializers.Serializer[dict[str, Any]]):
             raise serializers.ValidationError("Control characters are not allowed.")
         return value
 
-    def to_internal_value(self, data: Any) -> dict[str, Any]:
-        unknown = sorted(set(data) - set(self.fields)) if isinstance(data, dict) else []
-        if unknown:
-            raise serializers.ValidationError({str(name): ["Unknown field."] for name in unknown})
-        return dict(super().to_internal_value(data))
+
+class NoteSerializer(_Strict):
+    """What somebody who acknowledges an alert wants to say."""
+
+    note = _Text(max_length=4000, required=False, allow_blank=True, default="")

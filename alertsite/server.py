@@ -11,7 +11,7 @@ from typing import Any
 import uvicorn
 from django.db import connections
 
-from alerts import dispatch
+from alerts import attendance, dispatch
 from alerts.consumers import HEARTBEAT_MS, say_goodbye
 from alerts.hub import the_hub
 from alertsite import door
@@ -91,6 +91,7 @@ async def drain() -> None:
         logger.error("some calls could not be closed within %.0f s", MEDIA_WITHIN_S)
     await asyncio.to_thread(dispatch.close, STORED_WITHIN_S)
     await say_goodbye(DELIVERED_WITHIN_S)
+    await attendance.stop()
     await the_hub().stop()
 
 
