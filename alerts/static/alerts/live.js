@@ -8,8 +8,8 @@ const PONG_WITHIN_MS = 10_000;
 const RETRY_MIN_MS = 500;
 const RETRY_MAX_MS = 15_000;
 const FETCH_TIMEOUT_MS = 10_000;
+const QUIET_MS = 5000;
 const SIGNED_OUT_CODES = [4001, 4002];
-const RESUME = "resume"; // the mark of the requests that resume
 const SEVERITIES = ["info", "low", "medium", "high", "critical"];
 const CHANNELS = { all: "caller and agent", mixed: "mixed" };
 
@@ -59,10 +59,13 @@ let retryAt = null;
 let heardAt = 0;
 let pingedAt = null; // when a ping went out that nothing has answered yet
 let clockSkewMs = 0; // server's clock minus ours
-let completeUntil = Number(alertList.dataset.asOf); // by the server's clock: everything written before is here
-let resuming = false; // what was missed is on its way
+let completeUntil = Number(alertList.dataset.asOf); // by the server's clock: whatever was written before is here
+let resumedAt = null; // by the server's clock: what is raised later comes behind all that was missed
+let complete = false; // all that was missed has come
 let catchingUp = false; // by REST, since it is more than the socket sends again
-let missed = null; // how many alerts came while the line was down; null: it has not been down
+let connectedAt = 0; // by the server's clock
+let lost = false; // the line has been down since the page was opened
+let missed = 0; // alerts that came while it was
 
 // Connection
 
@@ -91,6 +94,10 @@ function connect() {
   opened.onclose = ({ code, reason }) => opened === socket && lose(code, reason);
 }
 
+function serverNow() {
+  return Date.now() + clockSkewMs;
+}
+
 function hear(frame) {
   heardAt = Date.now();
   pingedAt = null;
@@ -99,13 +106,12 @@ function hear(frame) {
       welcome(frame.payload);
       break;
     case "resumed":
+      resumedAt = serverNow();
       if (!frame.recovered) catchUp();
       break;
-    case "pong":
-      if (frame.ref === RESUME && !catchingUp) resumed();
-      break;
     case "error":
-      if (frame.ref === RESUME) catchUp();
+      resumedAt = serverNow();
+      catchUp();
       break;
     case "alert.updated":
       changeAlert(frame.alert);
@@ -117,37 +123,38 @@ function hear(frame) {
     default:
       if (frame.severity !== undefined) hearAlert(frame);
   }
-  if (socket && !resuming) completeUntil = Date.now() + clockSkewMs;
-}
-
-function hearAlert(alert) {
-  if (!addAlert(alert)) return;
-  if (!resuming) announce(alert);
-  else if (missed !== null) markMissed(alert.id);
+  if (complete && socket) completeUntil = serverNow();
 }
 
 function welcome({ timestamp }) {
   attempt = 0;
+  connectedAt = timestamp;
   clockSkewMs = timestamp - Date.now();
-  resuming = true;
-  catchingUp = false;
+  complete = false;
+  resumedAt = null;
   showConnection("live", "Live");
-  socket.send(JSON.stringify({ type: "resume", since: completeUntil, ref: RESUME }));
-  socket.send(JSON.stringify({ type: "ping", ref: RESUME })); // its answer comes when all that was missed has come
+  socket.send(JSON.stringify({ type: "resume", since: completeUntil }));
   refreshCalls();
 }
 
-function resumed() {
-  resuming = false;
-  if (missed) {
-    byId("missed").textContent = `While you were away ${missed === 1 ? "one alert" : `${missed} alerts`} came.`;
-  }
-  byId("missed").hidden = !missed;
+function hearAlert(alert) {
+  if (resumedAt !== null && alert.timestamp > resumedAt && !catchingUp) complete = true;
+  if (!addAlert(alert)) return;
+  if (lost && alert.timestamp < connectedAt) showMissed(alert.id);
+  else announce(alert);
 }
 
-function markMissed(id) {
+// Nothing marks the end of what is sent again, but it does not pause for long.
+function checkComplete() {
+  const quiet = Date.now() - heardAt > QUIET_MS;
+  if (socket && resumedAt !== null && quiet && !catchingUp) complete = true;
+}
+
+function showMissed(id) {
   missed += 1;
   alerts.get(id).item.querySelector(".away").hidden = false;
+  byId("missed").textContent = `While you were away ${missed === 1 ? "one alert" : `${missed} alerts`} came.`;
+  byId("missed").hidden = false;
 }
 
 function lose(code, reason, delay = nextDelay()) {
@@ -156,7 +163,10 @@ function lose(code, reason, delay = nextDelay()) {
     signOut();
     return;
   }
-  missed = resuming ? (missed ?? 0) : 0;
+  if (complete) missed = 0;
+  complete = false;
+  catchingUp = false;
+  lost = true;
   attempt += 1;
   retryAt = Date.now() + delay;
   retryTimer = setTimeout(connect, delay);
@@ -213,11 +223,10 @@ async function catchUp() {
   const asked = socket;
   catchingUp = true;
   try {
-    const missedOnes = await missedAlerts(new Set(alerts.keys()));
+    const found = await missedAlerts(new Set(alerts.keys()));
     if (socket !== asked) return;
-    missedOnes.reverse().forEach(hearAlert);
     catchingUp = false;
-    resumed();
+    found.reverse().forEach(hearAlert);
   } catch {
     setTimeout(() => socket === asked && catchUp(), POLL_MS);
   }
@@ -297,7 +306,7 @@ function addCall({ callId, startedAt }) {
 }
 
 function showElapsed() {
-  const now = Date.now() + clockSkewMs;
+  const now = serverNow();
   for (const { item, startedAt } of calls.values()) {
     const seconds = Math.max(0, Math.floor((now - startedAt) / 1000));
     const minutes = Math.floor(seconds / 60);
@@ -451,7 +460,7 @@ function wallClock(timestamp) {
 }
 
 function age(timestamp) {
-  const seconds = Math.max(0, Math.floor((Date.now() + clockSkewMs - timestamp) / 1000));
+  const seconds = Math.max(0, Math.floor((serverNow() - timestamp) / 1000));
   if (seconds < 60) return `${seconds} s`;
   if (seconds < 3600) return `${Math.floor(seconds / 60)} min`;
   if (seconds < 86_400) return `${Math.floor(seconds / 3600)} h`;
@@ -519,6 +528,7 @@ function tick() {
   showElapsed();
   if (!document.hidden) showAges();
   showCountdown();
+  checkComplete();
   checkLine();
 }
 
