@@ -107,7 +107,7 @@ async def test_an_alert_says_what_it_means_and_is_acknowledged_by_keyboard_with_
     row = ann.row(alert)
     await expect(row).to_contain_text("The other party hears their own voice come back.", timeout=30_000)
     await expect(row).to_contain_text("Needs action")
-    await expect(row.locator(".age")).to_have_text(re.compile(r"^\d+ s$"))
+    await expect(row.locator(".age")).to_have_text(re.compile(r"^\d+ s ago$"))
     await row.get_by_role("button", name="Acknowledge, Echo Detected").focus()
     await ann.page.keyboard.press("Enter")
     await ann.page.keyboard.type("calling the customer back")
