@@ -8,8 +8,10 @@ from typing import Any
 
 from websockets.asyncio.client import connect
 
+from alerts import filters
+from alerts.credentials import mint
 from tests.conftest import Connect
-from tests.live import ROOT, LiveServer, an_alert, bearer, watcher_token
+from tests.live import ROOT, LiveServer, an_alert, bearer, publisher_token, watcher_token
 from tests.socket.conftest import V2
 
 EXAMPLES = {
@@ -70,6 +72,39 @@ async def test_every_answer_of_version_2_has_the_shape_that_is_shown(server: Liv
         await asked("subscribe_2", "subscribed", "gap")
         await asked("auth", "authenticated", "call_lost", token=watcher_token("another", name="ann"))
         await asked("subscribe_2", "error")
+
+
+def test_every_answer_of_rest_has_the_shape_that_is_shown(server: LiveServer) -> None:
+    call_id, key = "docs-rest", "docs-rest-key"
+    token = mint("ann", 60, ["subscribe", "acknowledge"], ["*"])
+
+    def told(name: str, method: str, path: str, body: Any = None, token: str = token, **headers: str) -> Any:
+        _, _, answer = server.exchange(method, f"/api/v1/{path}", body, token, **headers)
+        assert shape(answer) == shape(EXAMPLES[name]), name
+        return answer
+
+    about = {"kind": "overlap", "channel": "all", "occurredAt": 1}
+    *_, alert = server.post(an_alert(call_id, kind="x"), an_alert(call_id, kind="y"), an_alert(call_id, **about))
+    path = f"alerts/{alert['id']}"
+    server.call("POST", f"/api/v1/{path}/acknowledge/", EXAMPLES["rest_acknowledge"], token)
+    server.call("POST", f"/api/v1/{path}/resolve/", None, token)
+    told("rest_page", "GET", f"alerts/?callId={call_id}&pageSize=1")
+    told("rest_conflict", "POST", f"{path}/acknowledge/", {}, mint("bob", 60, ["acknowledge"], ["*"]))
+    assert told("rest_unreadable", "GET", "alerts/?severity=awful") == EXAMPLES["rest_unreadable"]
+    told("rest_stats", "GET", "stats/")
+    server.exchange("POST", "/api/v1/alerts/", an_alert(call_id), publisher_token(), Idempotency_Key=key)
+    another = told("rest_key_used", "POST", "alerts/", an_alert("x"), publisher_token(), Idempotency_Key=key)
+    assert another == EXAMPLES["rest_key_used"]
+    call = server.call("GET", f"/api/v1/calls/{call_id}/", None, token)[1]
+    assert call.keys() == EXAMPLES["rest_call"].keys()
+
+
+def test_every_filter_is_in_the_table() -> None:
+    page = (ROOT / "docs/protocol.md").read_text()
+    table = re.search(r"^\| parameter \| alerts \|\n(.*?)\n\n", page, re.DOTALL | re.MULTILINE)
+    assert table is not None
+    rows = re.findall(r"^\| (`.*?`) \|", table[1], re.MULTILINE)
+    assert {name for row in rows for name in re.findall(r"`(\w+)`", row)} == set(filters.PARAMETERS)
 
 
 def test_every_code_of_an_error_is_in_the_table() -> None:
