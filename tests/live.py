@@ -1,5 +1,6 @@
 """A real `manage.py serve` in a process of its own, on a free port with a database of its own."""
 
+import contextlib
 import json
 import os
 import signal
@@ -109,6 +110,16 @@ class LiveServer:
             return connection.execute(query, values).fetchall()
         finally:
             connection.close()
+
+    def alter(self, statement: str, *values: Any) -> None:
+        """Changes the database beside the server."""
+        url = self.env["DATABASE_URL"]
+        if not url.startswith("sqlite:///"):
+            with psycopg.connect(url) as client:
+                client.execute(statement.replace("?", "%s"), values)  # type: ignore[call-overload]
+            return
+        with contextlib.closing(sqlite3.connect(url.removeprefix("sqlite:///"), timeout=20)) as connection, connection:
+            connection.execute(statement, values)
 
     def call(self, method: str, path: str, body: Any = None, token: str | None = None) -> tuple[int, Any]:
         """One REST request: the status and the decoded answer."""

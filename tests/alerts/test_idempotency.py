@@ -1,9 +1,7 @@
 """`Idempotency-Key` on the real server: made once, answered alike, whatever was lost on the way."""
 
 import concurrent.futures
-import contextlib
 import http.client
-import sqlite3
 import time
 import uuid
 from itertools import count, islice
@@ -100,7 +98,7 @@ def test_of_many_at_once_with_one_key_one_makes_it_and_all_say_the_same(server: 
 
 def test_a_day_later_the_key_is_free(server: LiveServer, key: str) -> None:
     first = post(server, key, an_alert(key, kind="then"))[2]
-    _alter(server, "UPDATE alerts_answered SET asked_at = asked_at - ? WHERE key = ?", DAY_MS + 1, key)
+    server.alter("UPDATE alerts_answered SET asked_at = asked_at - ? WHERE key = ?", DAY_MS + 1, key)
     status, replayed, second = post(server, key, an_alert(key, kind="now"))
     assert (status, replayed) == (201, False)
     assert stored(server, key) == ids_of(first) + ids_of(second)
@@ -111,7 +109,7 @@ def test_what_was_stored_but_never_answered_is_answered_by_a_repeat(server: Live
     """As it is when the server is killed between the two commits."""
     body = [an_alert(key, kind=str(number)) for number in range(3)]
     first = post(server, key, body)[2]
-    _alter(server, "UPDATE alerts_answered SET status = NULL, answer = '{}' WHERE key = ?", key)
+    server.alter("UPDATE alerts_answered SET status = NULL, answer = '{}' WHERE key = ?", key)
     assert post(server, key, body) == (201, False, first)
     assert stored(server, key) == ids_of(first)
 
@@ -139,12 +137,6 @@ def test_after_a_kill_amid_posts_each_key_stands_for_one_alert(own_server: Any) 
         _, replayed, again = post(server, key, an_alert(key))
         assert stored(server, key) == ids_of(again)
         assert before is None or (replayed and again == before)
-
-
-def _alter(server: LiveServer, statement: str, *values: Any) -> None:
-    """Changes the server's database beside it."""
-    with contextlib.closing(sqlite3.connect(server.folder / "db.sqlite3", timeout=20)) as connection, connection:
-        connection.execute(statement, values)
 
 
 @settings(max_examples=15, deadline=None)

@@ -1,8 +1,7 @@
 """The numbers of `stats/`: subscribers of every process, calls in progress that one may see."""
 
 import asyncio
-import contextlib
-import sqlite3
+import shutil
 import time
 import uuid
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 from websockets.asyncio.client import connect
 
 from tests.conftest import Connect
-from tests.live import MEDIA_TOKEN, LiveServer, bearer, publisher_token, watcher_token
+from tests.live import MEDIA_TOKEN, LiveServer, publisher_token, watcher_token
 from tests.rights.people import manage, second_server
 from tests.test_trip import closed, in_progress
 
@@ -23,16 +22,6 @@ def stats(server: LiveServer, token: str | None = None) -> dict[str, int]:
     return dict(answer)
 
 
-async def test_subscribers_are_counted_from_when_they_are_let_in_until_they_leave(
-    server: LiveServer, subscribe: Connect
-) -> None:
-    before = stats(server)["subscribers"]
-    clients = [await subscribe() for _ in range(3)]
-    assert stats(server)["subscribers"] == before + 3
-    await clients[0].socket.close()
-    await _until(server, before + 2)
-
-
 async def _until(server: LiveServer, subscribers: int) -> None:
     for _ in range(300):
         if (await asyncio.to_thread(stats, server))["subscribers"] == subscribers:
@@ -41,23 +30,29 @@ async def _until(server: LiveServer, subscribers: int) -> None:
     raise AssertionError(f"{stats(server)} instead of {subscribers}")
 
 
-async def test_every_process_counts_the_subscribers_of_all_of_them(own_server: Any) -> None:
+async def test_subscribers_are_counted_on_every_process_from_when_they_are_let_in_until_they_leave(
+    own_server: Any, subscribe: Connect
+) -> None:
     first = own_server()
     second = second_server(first)
     try:
-        async with connect(first.ws("/"), additional_headers=bearer(watcher_token())) as socket:
-            await socket.recv()
-            await _until(second, 1)
-            command = await asyncio.to_thread(manage, first, "shell", "--no-imports", "-c", COUNT)
-            assert command.stdout == "1\n"
-            await asyncio.to_thread(first.stop)
-            await _until(second, 0)
-            _tell(first, now_ms(), 5)
-            assert stats(second)["subscribers"] == 5
-            _tell(first, now_ms() - 31_000, 5)  # it was killed
-            assert stats(second)["subscribers"] == 0
+        clients = [await subscribe(to=first) for _ in range(3)]
+        assert stats(first)["subscribers"] == 3
+        await _until(second, 3)
+        command = await asyncio.to_thread(manage, first, "shell", "--no-imports", "-c", COUNT)
+        assert command.stdout == "3\n"
+        await clients[0].socket.close()
+        await _until(first, 2)
+        await _until(second, 2)
+        await asyncio.to_thread(first.stop)
+        await _until(second, 0)
+        _tell(first, now_ms(), 5)
+        assert stats(second)["subscribers"] == 5
+        _tell(first, now_ms() - 31_000, 5)  # it was killed
+        assert stats(second)["subscribers"] == 0
     finally:
         second.stop()
+        shutil.rmtree(second.folder)
 
 
 def now_ms() -> int:
@@ -65,9 +60,9 @@ def now_ms() -> int:
 
 
 def _tell(server: LiveServer, told_at: int, subscribers: int) -> None:
-    row = "INSERT OR REPLACE INTO alerts_attendance (process, subscribers, told_at) VALUES ('a process', ?, ?)"
-    with contextlib.closing(sqlite3.connect(server.folder / "db.sqlite3", timeout=20)) as connection, connection:
-        connection.execute(row, (subscribers, told_at))
+    server.alter("DELETE FROM alerts_attendance WHERE process = 'a process'")
+    row = "INSERT INTO alerts_attendance (process, subscribers, told_at) VALUES ('a process', ?, ?)"
+    server.alter(row, subscribers, told_at)
 
 
 async def test_calls_in_progress_are_counted_for_who_may_see_them(server: LiveServer) -> None:
