@@ -168,6 +168,8 @@ async def test_what_cannot_be_acknowledged_now_can_be_again(server: LiveServer, 
 
 
 async def test_what_was_missed_comes_once_when_the_connection_is_back(server: LiveServer, visit: Open) -> None:
+    many = [an_alert("before", kind=uuid.uuid4().hex) for _ in range(60)]  # more than the page begins with
+    await asyncio.to_thread(server.post, *many)
     ann = await visit()
     before = await posted(server)
     await expect(ann.row(before)).to_have_count(1, timeout=30_000)

@@ -64,8 +64,8 @@ let resumedAt = null; // by the server's clock: what is raised later comes behin
 let complete = false; // all that was missed has come
 let catchingUp = false; // by REST, since it is more than the socket sends again
 let connectedAt = 0; // by the server's clock
-let lost = false; // the line has been down since the page was opened
-let missed = 0; // alerts that came while it was
+let lostAt = null; // by the server's clock: when the line last went down
+let missed = 0; // alerts that came while it was down
 
 // Connection
 
@@ -140,7 +140,7 @@ function welcome({ timestamp }) {
 function hearAlert(alert) {
   if (resumedAt !== null && alert.timestamp > resumedAt && !catchingUp) complete = true;
   if (!addAlert(alert)) return;
-  if (lost && alert.timestamp < connectedAt) showMissed(alert.id);
+  if (lostAt !== null && lostAt <= alert.timestamp && alert.timestamp < connectedAt) showMissed(alert.id);
   else announce(alert);
 }
 
@@ -163,10 +163,12 @@ function lose(code, reason, delay = nextDelay()) {
     signOut();
     return;
   }
-  if (complete) missed = 0;
+  if (complete || lostAt === null) {
+    lostAt = heardAt + clockSkewMs;
+    missed = 0;
+  }
   complete = false;
   catchingUp = false;
-  lost = true;
   attempt += 1;
   retryAt = Date.now() + delay;
   retryTimer = setTimeout(connect, delay);
