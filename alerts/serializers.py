@@ -34,15 +34,23 @@ def wire(alert: Alert, call_id: str) -> dict[str, Any]:
     return {key: value for key, value in shape.items() if value is not None}
 
 
+def whole(alert: Alert, call_id: str) -> dict[str, Any]:
+    """An alert with all that became of it since it was sent, as REST and `alert.updated` show it."""
+    return wire(alert, call_id) | {
+        "acknowledgedAt": alert.acknowledged_at,
+        "acknowledgedBy": alert.acknowledged_by or None,
+        "note": alert.note or None,
+        "endedAt": alert.ended_at,
+        "storedAt": alert.stored_at,
+        "externalId": alert.external_id,
+    }
+
+
 class AlertSerializer(serializers.BaseSerializer[Alert]):
-    """An alert as REST shows it: the socket's shape and what became of it since."""
+    """An alert as REST shows it."""
 
     def to_representation(self, instance: Alert) -> dict[str, Any]:
-        return wire(instance, instance.call.call_id) | {
-            "endedAt": instance.ended_at,
-            "storedAt": instance.stored_at,
-            "externalId": instance.external_id,
-        }
+        return whole(instance, instance.call.call_id)
 
 
 class CallSerializer(serializers.BaseSerializer[Call]):
