@@ -106,8 +106,9 @@ class NewestFirst(BasePagination):
         if not rest:
             return queryset.filter(**{f"{first}__{side}": place.key[0]})
         (second,) = rest
+        not_beyond = "lte" if place.newer else "gte"
         return queryset.filter(
-            Q(**{f"{first}__{side}": place.key[0]}) | Q(**{f"{second}__{side}": place.key[1]}),
+            ~Q(**{first: place.key[0], f"{second}__{not_beyond}": place.key[1]}),  # planners know that this is rare
             **{f"{first}__{side}e": place.key[0]},
         )
 
