@@ -5,7 +5,8 @@ from typing import Any
 from uuid import UUID
 
 from django.conf import settings
-from django.db.models import Q
+from django.db import connection
+from django.db.models import Model, Q
 
 from alerts import policy, publish
 from alerts.models import Alert, AlertType, Call
@@ -149,9 +150,22 @@ class _Ledger:
         """Writes everything down; returns what subscribers are to be told."""
         Alert.objects.bulk_create(self._fresh)
         made = {alert.id for alert in self._fresh}
-        Alert.objects.bulk_update([alert for alert in self._changed.values() if alert.id not in made], CHANGED)
-        Call.objects.bulk_update([account.balanced() for account in self._accounts.values()], COUNTED)
+        _update(Alert, [alert for alert in self._changed.values() if alert.id not in made], CHANGED)
+        _update(Call, [account.balanced() for account in self._accounts.values()], COUNTED)
         return self._news
+
+
+def _update(model: type[Model], rows: Sequence[Model], names: Sequence[str]) -> None:
+    """Writes fields of rows by one statement. `bulk_update` makes an expression of every value: twenty times slower."""
+    of = {field.name: field for field in model._meta.concrete_fields}
+    key, fields = of["id"], [of[name] for name in names]
+    quoted = connection.ops.quote_name
+    told = ", ".join(f"{quoted(field.attname)} = %s" for field in fields)
+    with connection.cursor() as cursor:
+        cursor.executemany(
+            f"UPDATE {quoted(model._meta.db_table)} SET {told} WHERE {quoted(key.attname)} = %s",
+            [[one.get_db_prep_save(getattr(row, one.attname), connection) for one in (*fields, key)] for row in rows],
+        )
 
 
 def _named_by(order: Order[Any]) -> tuple[UUID, ...]:
