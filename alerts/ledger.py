@@ -149,8 +149,7 @@ class _Ledger:
     def close(self) -> list[Published]:
         """Writes everything down; returns what subscribers are to be told."""
         Alert.objects.bulk_create(self._fresh)
-        made = {alert.id for alert in self._fresh}
-        _update(Alert, [alert for alert in self._changed.values() if alert.id not in made], CHANGED)
+        _update(Alert, list(self._changed.values()), CHANGED)
         _update(Call, [account.balanced() for account in self._accounts.values()], COUNTED)
         return self._news
 

@@ -178,6 +178,15 @@ def test_with_a_call_ends_what_was_raised_here_about_it_and_lasts(together: bool
     assert carry_out(CallOver("a-call"), CallOver("no-such-call")) == ([False, False], [])
 
 
+@pytest.mark.django_db
+def test_a_call_that_another_server_has_taken_over_is_not_closed_by_the_one_that_lost_it() -> None:
+    Call.objects.create(call_id="a-call", started_at=0, active=True, heard_by="here:2")
+    report = a_report()
+    assert carry_out(Reports((report,)), CallOver("a-call", heard_by="here:1"))[0][1] is False
+    assert Call.objects.get().active
+    assert Alert.objects.get().ended_at is None
+
+
 @pytest.mark.usefixtures("_writing")
 def test_a_server_that_starts_closes_its_own_calls_only_and_ends_their_alerts() -> None:
     for call_id, heard_by in (("mine", "here:1"), ("also-mine", "here:1"), ("of-another", "here:2")):
