@@ -5,7 +5,7 @@ from typing import Any
 from uuid import UUID
 
 from django.conf import settings
-from django.db import connection
+from django.db import IntegrityError, connection, transaction
 from django.db.models import Model, Q
 
 from alerts import policy, publish
@@ -17,6 +17,7 @@ from alerts.writer import (
     CallOver,
     End,
     Order,
+    Overtaken,
     Report,
     Reports,
     Resolution,
@@ -37,6 +38,9 @@ def store(orders: Sequence[Order[Any]]) -> tuple[list[Any], list[Published]]:
 
     Returns:
         The outcome of each order, and what subscribers are to be told, in order.
+
+    Raises:
+        Overtaken: another process stored one of the reports meanwhile; the transaction has to be tried again.
     """
     ledger = _Ledger(orders)
     outcomes = [ledger.carry_out(order) for order in orders]
@@ -54,7 +58,9 @@ class _Ledger:
         self._accounts = {call.pk: _Account(call) for call in calls}
         self._by_call_id = {account.call.call_id: account for account in self._accounts.values()}
         # after the lock: another process may have written while we waited for it
+        self._reports = reports
         self._known = _already_stored(reports)
+        self._found = frozenset(self._known)
         self._alerts: dict[UUID, Alert] = {}  # that may change
         self._take_in(Alert.objects.filter(id__in=named) if named else ())
         self._fresh: list[Alert] = []
@@ -148,10 +154,22 @@ class _Ledger:
 
     def close(self) -> list[Published]:
         """Writes everything down; returns what subscribers are to be told."""
-        Alert.objects.bulk_create(self._fresh)
+        self._create()
         _update(Alert, list(self._changed.values()), CHANGED)
         _update(Call, [account.balanced() for account in self._accounts.values()], COUNTED)
         return self._news
+
+    def _create(self) -> None:
+        """Inserts the new alerts. An external id is its poster's for all calls, so these locks do not keep others from
+        storing it; in one order, so that no two batches wait in a ring."""
+        fresh = sorted(self._fresh, key=lambda alert: (alert.source, alert.external_id or ""))
+        try:
+            with transaction.atomic():
+                Alert.objects.bulk_create(fresh)
+        except IntegrityError as error:
+            if _already_stored(self._reports).keys() - self._found:
+                raise Overtaken from error
+            raise
 
 
 def _update(model: type[Model], rows: Sequence[Model], names: Sequence[str]) -> None:

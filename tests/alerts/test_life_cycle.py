@@ -33,8 +33,8 @@ def _writing(transactional_db: None) -> Iterator[None]:
 
 
 def a_report(call_id: str = "a-call", type_: str = "call_event", **more: Any) -> Report:
-    event = {"event": {"type": "overlap", "duration": 200}}
-    return Report(type_, Severity.LOW, "A title", "a message", call_id, **({"data": event} | more))
+    event = {"severity": Severity.LOW, "data": {"event": {"type": "overlap", "duration": 200}}}
+    return Report(type_, title="A title", message="a message", call_id=call_id, **(event | more))
 
 
 def carry_out(*orders: Order[Any]) -> tuple[list[Any], list[dict[str, Any]]]:
@@ -121,6 +121,21 @@ def test_changes_of_what_was_held_back_are_stored_but_nobody_is_told() -> None:
     assert (row.suppressed, row.version, row.update_no, row.ended_at) == (True, 3, None, NOON)
     assert row.changed_at is not None
     assert Call.objects.get().last_update == 0
+
+
+@pytest.mark.django_db
+def test_a_finding_that_was_held_back_when_it_opened_is_sent_when_its_severity_grows() -> None:
+    before, opened = a_report(), a_report()
+    raised = a_report(severity=Severity.HIGH, repeat_of=opened.id)
+    _, frames = carry_out(Reports((before, opened)), Reports((raised,)), End((opened.id, raised.id), NOON, 3000))
+    assert [frame.get("id") for frame in frames] == [str(before.id), str(raised.id), None]
+    assert (frames[1]["repeatOf"], frames[1]["suppressedCount"], frames[1]["seq"]) == (str(opened.id), 1, 2)
+    assert (frames[2]["alert"]["id"], frames[2]["alert"]["version"]) == (str(raised.id), 2)
+    assert set(Alert.objects.values_list("id", "ended_at")) == {
+        (before.id, None),
+        (opened.id, NOON),
+        (raised.id, NOON),
+    }
 
 
 @pytest.mark.django_db

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import IntegrityError, connection
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from uuid_utils.compat import uuid7
@@ -44,12 +44,15 @@ async def test_a_waiter_that_gives_up_takes_nothing_back_and_ends_nothing() -> N
 
 
 @pytest.mark.usefixtures("_writing")
-def test_one_report_that_cannot_be_stored_fails_alone() -> None:
-    good, bad, also_good = (
-        dispatch.report(report) for report in (a_report(), a_report(data={"x": {1}}), a_report("b"))
-    )
+@pytest.mark.parametrize(
+    ("more", "error"),
+    [({"data": {"x": {1}}}, TypeError), ({"actionable": None, "external_id": "an id"}, IntegrityError)],
+    ids=["what cannot be encoded", "what the table refuses"],
+)
+def test_one_report_that_cannot_be_stored_fails_alone(more: dict[str, Any], error: type[Exception]) -> None:
+    good, bad, also_good = (dispatch.report(report) for report in (a_report(), a_report(**more), a_report("b")))
     assert good.result(10)[0].seq == 1
-    with pytest.raises(TypeError):
+    with pytest.raises(error):
         bad.result(10)
     assert also_good.result(10)[0].seq == 1
 

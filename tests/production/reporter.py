@@ -21,6 +21,7 @@ def main(number: int) -> None:
     with ThreadPoolExecutor(3) as threads:
         stored = list(threads.map(report, (number * 3 + thread for thread in range(3)), [count] * 3))
     print(json.dumps([one for some in stored for one in some]), flush=True)
+    print(json.dumps(report_again(number, json.loads(input()))), flush=True)
     print(json.dumps(acknowledge([UUID(id_) for id_ in json.loads(input())], f"process {number}")), flush=True)
 
 
@@ -42,6 +43,23 @@ def report(seed: int, count: int) -> list[tuple[str, int | None]]:
             )
         reported += dispatch.report(*reports).result(60)
     return [(str(stored.id), stored.seq) for stored in reported]
+
+
+def report_again(seed: int, count: int) -> dict[str, str]:
+    """Reports what every process reports, each about a call and in lists of its own: the alerts by external id."""
+    from alerts import dispatch
+    from alerts.writer import Report
+
+    chance, reported = random.Random(seed), {}
+    external_ids = [f"same {number}" for number in range(count)]
+    chance.shuffle(external_ids)
+    while external_ids:
+        some, external_ids = external_ids[:20], external_ids[20:]
+        same = [
+            Report("anomaly", 2, "t", "m", f"of process {seed}", source="engine", external_id=each) for each in some
+        ]
+        reported |= {each: str(stored.id) for each, stored in zip(some, dispatch.report(*same).result(60), strict=True)}
+    return reported
 
 
 def acknowledge(alert_ids: list[UUID], by: str) -> list[tuple[bool, str, int]]:

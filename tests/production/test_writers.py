@@ -56,17 +56,22 @@ def test_processes_that_report_and_acknowledge_at_once_lose_double_and_miscount_
         for reporter in reporters:
             reporter.say(100)
         stored = [(UUID(id_), seq) for reporter in reporters for id_, seq in json.loads(reporter.hear())]
+        for reporter in reporters:
+            reporter.say(100)
+        again = [json.loads(reporter.hear()) for reporter in reporters]
         sent = random.Random(1).sample([str(id_) for id_, seq in stored if seq is not None], 60)
         for reporter in reporters:
             reporter.say(sent)
         answers = [json.loads(reporter.hear()) for reporter in reporters]
     with psycopg.connect(env["DATABASE_URL"]) as client:
-        audit(lambda query: client.execute(query).fetchall(), [id_ for id_, _ in stored], COOLDOWN_MS)
+        alerts = [*(id_ for id_, _ in stored), *(UUID(id_) for id_ in again[0].values())]
+        audit(lambda query: client.execute(query).fetchall(), alerts, COOLDOWN_MS)
         changed = client.execute(
             "SELECT c.last_update, array_agg(a.update_no ORDER BY a.update_no)"
             " FROM alerts_alert a JOIN alerts_call c ON c.id = a.call_id"
             " WHERE a.version = 2 AND a.acknowledged_by <> '' GROUP BY c.id"
         ).fetchall()
+    assert again == [again[0]] * PROCESSES
     for of_one in zip(*answers, strict=True):
         assert [first for first, *_ in of_one].count(True) == 1
         assert len({(by, at) for _, by, at in of_one}) == 1
