@@ -1,5 +1,6 @@
 """What a transaction writes: under the locks of its calls it decides policy, `seq`, idempotency, and counts changes."""
 
+from bisect import bisect_left, insort
 from collections.abc import Iterable, Sequence
 from typing import Any
 from uuid import UUID
@@ -230,14 +231,17 @@ def _already_stored(reports: Sequence[Report]) -> dict[tuple[str, str], Alert]:
     }
 
 
+_Sent = tuple[int, int, UUID]  # an alert's time (Unix ms), seq and id
+
+
 class _Account:
     """What a transaction knows of one call while it writes about it: its locked row and the state kept there."""
 
     def __init__(self, call: Call) -> None:
         self.call = call
         self._cooldowns = policy.load(call.cooldowns)
-        self._sent: list[tuple[int, UUID]] = []  # time and id of the alerts sent in this transaction
-        self._stored: tuple[int, UUID] | None = None  # the first one sent earlier, since `_looked_from`
+        self._sent: list[_Sent] = []  # in this transaction, by time: threads and processes overtake each other
+        self._stored: _Sent | None = None  # the first one sent in earlier transactions, since `_looked_from`
         self._looked_from: int | None = None
 
     def enter(self, report: Report) -> Alert:
@@ -256,7 +260,7 @@ class _Account:
         if not decision.suppressed:
             self.call.last_seq += 1
             self._stir()
-            self._sent.append((report.timestamp, report.id))
+            insort(self._sent, (report.timestamp, self.call.last_seq, report.id))
         return Alert(
             id=report.id,
             call=self.call,
@@ -285,21 +289,22 @@ class _Account:
         if not settings.ALERT_CALL_CORRELATION or not self.call.call_id:
             return report.id
         window_from = report.timestamp - CORRELATION_WINDOW_MS
-        entered = next((one for one in self._sent if one[0] >= window_from), None)
-        before = [one for one in (self._first_stored(window_from), entered) if one and one[0] <= report.timestamp]
-        return min(before, default=(0, report.id), key=lambda one: one[0])[1]
+        place = bisect_left(self._sent, (window_from,))
+        first = min([*self._sent[place : place + 1], *self._first_stored(window_from)], default=None)
+        return first[-1] if first and first[0] <= report.timestamp else report.id
 
-    def _first_stored(self, window_from: int) -> tuple[int, UUID] | None:
-        """Time and id of the first alert sent since `window_from` in earlier transactions.
+    def _first_stored(self, window_from: int) -> list[_Sent]:
+        """The first alert sent since `window_from` in earlier transactions, if there is one.
 
         Reports come in order, so an answer holds for most that follow: a list costs one query, not one for each.
         """
         holds = self._looked_from is not None and self._looked_from <= window_from
         if not holds or (self._stored is not None and self._stored[0] < window_from):
             sent = Alert.objects.filter(call=self.call, timestamp__gte=window_from, suppressed=False)
-            self._stored = sent.order_by("timestamp", "seq").values_list("timestamp", "id").first()
+            by_time = sent.order_by("timestamp", "seq").values_list("timestamp", "seq", "id")
+            self._stored = by_time.first()  # type: ignore[assignment]  # what was sent has a seq
             self._looked_from = window_from
-        return self._stored
+        return [self._stored] if self._stored else []
 
     def count_update(self) -> int:
         """The place of a change among those of the call's sent alerts."""

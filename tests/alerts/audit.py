@@ -11,8 +11,8 @@ from uuid import UUID
 from alerts.policy import NEVER_HELD_BACK
 
 ALERTS = (
-    "SELECT c.call_id, a.id, a.seq, a.type, a.kind, a.channel, a.severity, a.timestamp, a.suppressed_count, a.repeat_of"
-    " FROM alerts_alert a JOIN alerts_call c ON c.id = a.call_id"
+    "SELECT c.call_id, a.id, a.seq, a.type, a.kind, a.channel, a.severity, a.timestamp, a.suppressed_count,"
+    " a.correlation_id, a.repeat_of FROM alerts_alert a JOIN alerts_call c ON c.id = a.call_id"
 )
 CALLS = "SELECT call_id, last_seq, cooldowns FROM alerts_call"
 Key = tuple[str, str, str, str]
@@ -29,6 +29,7 @@ class Row:
     severity: int
     timestamp: int
     suppressed_count: int
+    correlation_id: UUID
     repeat_of: UUID | None
 
     @property
@@ -37,17 +38,18 @@ class Row:
 
 
 def audit(query: Callable[[str], Sequence[Any]], reported: Collection[UUID], cooldown_ms: int) -> None:
-    """Asserts that every report is stored once, `seq` has no holes, nothing was held back but by the policy, and
-    every alert that was held back is counted on the next one sent of its key, or waits to be."""
+    """Asserts that every report is stored once, `seq` has no holes, nothing was held back but by the policy, every
+    alert that was held back is counted on the next one sent of its key, or waits to be, and correlation is anchored."""
     rows = [
-        Row(call_id, UUID(str(id_)), *rest, repeat_of and UUID(str(repeat_of)))
-        for call_id, id_, *rest, repeat_of in query(ALERTS)
+        Row(call_id, UUID(str(id_)), *rest, UUID(str(correlation_id)), repeat_of and UUID(str(repeat_of)))
+        for call_id, id_, *rest, correlation_id, repeat_of in query(ALERTS)
     ]
     assert sorted(row.id for row in rows) == sorted(reported)
     waiting = {}
     for call_id, last_seq, cooldowns in query(CALLS):
         seqs = sorted(row.seq for row in rows if row.call_id == call_id and row.seq is not None)
         assert seqs == list(range(1, last_seq + 1))
+        _audit_correlation([row for row in rows if row.call_id == call_id])
         for key, (_, _, _, count) in (json.loads(cooldowns) if isinstance(cooldowns, str) else cooldowns).items():
             waiting[call_id, *json.loads(key)] = count
     by_key: dict[Key, list[Row]] = defaultdict(list)
@@ -75,3 +77,17 @@ def _audit_key(alike: list[Row], waiting: int, cooldown_ms: int) -> None:
         assert after.severity > before.severity or abs(after.timestamp - before.timestamp) >= cooldown_ms
         assert after.suppressed_count == len(repeats[before.id])
     assert waiting == len(repeats[sent[-1].id])
+
+
+def _audit_correlation(of_call: list[Row]) -> None:
+    """Each alert that was sent has the earliest one sent before it about its call, of the last ten seconds."""
+    sent = sorted((row.timestamp, row.seq, row.id) for row in of_call if row.seq is not None)
+    for row in of_call:
+        window = [(at, seq, id_) for at, seq, id_ in sent if row.timestamp - 10_000 <= at <= row.timestamp]
+        if not row.call_id:
+            assert row.correlation_id == row.id
+        elif row.seq is None:  # among which it was stored is not known
+            assert row.correlation_id in {id_ for *_, id_ in window} | {row.id}
+        else:
+            earlier = [id_ for _, seq, id_ in window if seq < row.seq]
+            assert row.correlation_id == (earlier or [row.id])[0]
