@@ -58,12 +58,12 @@ class _Ledger:
         calls = _locked_calls({report.call_id for report in reports}, over | _calls_of(named))
         self._accounts = {call.pk: _Account(call) for call in calls}
         self._by_call_id = {account.call.call_id: account for account in self._accounts.values()}
-        # after the lock: another process may have written while we waited for it
         self._reports = reports
+        # after the lock: another process may have written while we waited for it
         self._known = _already_stored(reports)
         self._found = frozenset(self._known)
         self._alerts: dict[UUID, Alert] = {}  # that may change
-        self._take_in(Alert.objects.filter(id__in=named) if named else ())
+        self._take_in(Alert.objects.filter(id__in=named, call__in=self._accounts) if named else ())
         self._fresh: list[Alert] = []
         self._changed: dict[UUID, Alert] = {}
         self._news: list[Published] = []
@@ -102,7 +102,8 @@ class _Ledger:
 
     def _end(self, ids: Sequence[UUID], ended_at: int, duration_ms: int) -> list[Alert]:
         """Writes the end of alerts that have none yet; returns those."""
-        going_on = [self._alerts[id_] for id_ in ids if id_ in self._alerts and self._alerts[id_].ended_at is None]
+        known = [self._alerts[id_] for id_ in dict.fromkeys(ids) if id_ in self._alerts]
+        going_on = [alert for alert in known if alert.ended_at is None]
         for alert in going_on:
             self._change(alert, ended_at=ended_at, data=_with_duration(alert.data, duration_ms))
         return going_on
@@ -178,7 +179,7 @@ def _update(model: type[Model], rows: Sequence[Model], names: Sequence[str]) -> 
     of = {field.name: field for field in model._meta.concrete_fields}
     key, fields = of["id"], [of[name] for name in names]
     quoted = connection.ops.quote_name
-    told = ", ".join(f"{quoted(field.attname)} = %s" for field in fields)
+    told = ", ".join(f"{quoted(field.attname)} = %s" for field in fields)  # no column of ours has another name
     with connection.cursor() as cursor:
         cursor.executemany(
             f"UPDATE {quoted(model._meta.db_table)} SET {told} WHERE {quoted(key.attname)} = %s",

@@ -90,7 +90,7 @@ def test_an_alert_that_there_is_not_can_be_neither_acknowledged_nor_resolved() -
 def test_the_end_of_a_finding_brings_its_final_duration_and_leaves_its_message() -> None:
     report = a_report()
     carry_out(Reports((report,)))
-    _, [frame] = carry_out(End((report.id,), NOON, 4321))
+    _, [frame] = carry_out(End((report.id, report.id), NOON, 4321))
     assert frame["alert"]["endedAt"] == NOON
     assert frame["alert"]["data"]["event"] == {"type": "overlap", "duration": 4321}
     assert frame["alert"]["message"] == "a message"
