@@ -194,6 +194,15 @@ def test_with_a_call_ends_what_was_raised_here_about_it_and_lasts(together: bool
 
 
 @pytest.mark.django_db
+def test_a_clock_that_is_set_back_hides_no_alert_and_no_change_from_the_hubs_poll() -> None:
+    Call.objects.create(call_id="a-call", started_at=0, changed_at=2**50)  # noticed at a time that is yet to come
+    report = a_report()
+    for order in (Reports((report,)), End((report.id,), NOON, 1)):
+        carry_out(order)
+        assert Call.objects.get().changed_at == 2**50
+
+
+@pytest.mark.django_db
 def test_a_call_that_another_server_has_taken_over_is_not_closed_by_the_one_that_lost_it() -> None:
     Call.objects.create(call_id="a-call", started_at=0, active=True, heard_by="here:2")
     report = a_report()
