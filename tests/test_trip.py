@@ -187,15 +187,31 @@ async def test_a_stream_whose_silences_run_ahead_of_the_clock_is_ended_and_other
     assert heard_live(server, "beside") == heard_offline(SAMPLE)
 
 
-async def test_the_same_call_cannot_be_heard_twice_at_once(server: LiveServer) -> None:
-    path, headers = "/media/pcm/?call_id=twice", {"Authorization": f"Bearer {MEDIA_TOKEN}"}
-    async with connect(server.ws(path), additional_headers=headers) as first:
-        await first.send(bytes(320))
-        await in_progress(server, "twice")
-        async with connect(server.ws(path), additional_headers=headers) as second:
-            await second.send(bytes(320))
-            await second.wait_closed()
-            assert second.close_code == 1008
+async def test_a_call_whose_connection_breaks_goes_on_in_another_stream(server: LiveServer) -> None:
+    call_id, mulaw = "broke", SAMPLE.read_bytes()[-60_960 * 16 :]
+    path = server.ws(f"/media/pcm/?call_id={call_id}&encoding=mulaw&sample_rate=8000&channels=2")
+    headers = {"Authorization": f"Bearer {MEDIA_TOKEN}"}
+    about = "call_id = (SELECT id FROM alerts_call WHERE call_id = ?)"
+    async with connect(path, additional_headers=headers) as first:
+        await first.send(mulaw[: 8 * 16_000])
+        await (await first.ping())
+        first.transport.abort()
+    await until(server, f"SELECT 1 FROM alerts_alert WHERE kind = 'lost' AND {about}", call_id)
+    async with connect(path, additional_headers=headers) as second:
+        await second.send(mulaw[8 * 16_000 :])
+        await second.send('{"type":"CloseStream"}')
+        await second.wait_closed()
+        assert second.close_code == 1000
+    await closed(server, call_id)
+    assert len(heard_live(server, call_id)) >= len(heard_offline(SAMPLE))
+    assert server.rows(
+        f"SELECT kind FROM alerts_alert WHERE type LIKE '%connection' AND {about} ORDER BY seq", call_id
+    ) == [
+        ("started",),
+        ("lost",),
+        ("started",),
+        ("ended",),
+    ]
 
 
 async def test_calls_in_progress_are_listed_until_they_end(server: LiveServer) -> None:
