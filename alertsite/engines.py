@@ -29,7 +29,6 @@ PROTOCOL = "engine"  # what a call's row and its `lost` alert name instead of a 
 QUIET_S = 60.0  # without a word, until an engine is taken for lost
 LOOK_S = 1.0
 MAX_WAITING = 10_000  # pieces of work at the database; full means that who brings one waits
-STOP_WITHIN_S = 5.0
 
 
 class Engine(Protocol):
@@ -201,14 +200,18 @@ class Engines:
         return list(self._bindings)
 
     def stop(self) -> None:
-        """Lets all of them go and waits for the database, for a while."""
-        for call_id in self.call_ids():
-            self.unbind(call_id)
+        """Lets all of them go and waits until the database knows; then destroys them, for as long as that takes."""
         with self._lock:
+            bindings, self._bindings = tuple(self._bindings.values()), {}
             thread, self._thread = self._thread, None
+        for binding in bindings:
+            binding.let_go()
+            self._rows.put((partial(self._close_row, binding.call_id), Future()))
         if thread:
             self._rows.put(None)
-            thread.join(STOP_WITHIN_S)
+            thread.join()
+        for binding in bindings:
+            binding.destroy()
 
     def _open_row(self, call_id: str) -> None:
         if not self._is_heard(call_id):

@@ -29,6 +29,7 @@ from analysis.media import Dismiss, Refused
 logger = logging.getLogger(__name__)
 Answer = TypeVar("Answer")
 TICK_S = 0.1
+ENGINES_WITHIN_S = 5.0
 
 
 class Hearing:
@@ -275,7 +276,11 @@ def active_calls() -> list[str]:
 
 
 async def stop() -> None:
-    """The server stops: every call is over, every engine is let go."""
+    """The server stops: every call is over, every engine is let go. One that will not be destroyed is left behind."""
     if _hearing:
         await _hearing.stop()
-    await asyncio.to_thread(_engines.stop)
+    letting_go = threading.Thread(target=_engines.stop, name="engines-stop", daemon=True)
+    letting_go.start()
+    await asyncio.to_thread(letting_go.join, ENGINES_WITHIN_S)
+    if letting_go.is_alive():
+        logger.error("an engine was not destroyed within %g s", ENGINES_WITHIN_S)

@@ -14,7 +14,9 @@ from alerts.models import Alert, Call
 from alertsite import engines, hearing
 from alertsite.engines import Engines
 from analysis import CallAnalyzer, Finding
+from analysis.audio import Encoding
 from analysis.findings import CallEvent, State
+from analysis.ingest.events import Start
 from tests.analysis.voices import call
 
 OVERLAP = {"type": "overlap", "channel": "all", "timestamp": 900, "duration": 1000, "severity": "medium"}
@@ -50,7 +52,7 @@ class Emitter:
 
 
 @pytest.fixture
-def site(transactional_db: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Engines]:
+def site(transactional_db: None) -> Iterator[Engines]:
     """The engines of a process of its own."""
     made = Engines(is_heard=lambda call_id: False)
     yield made
@@ -221,7 +223,7 @@ FAULTS: dict[str, tuple[str, tuple[Any, ...], str]] = {
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_a_faulty_engine_is_told_once_and_the_rest_is_kept(site: Engines, fault: str) -> None:
+def test_an_engine_error_kills_nothing_it_is_told_once_and_the_rest_is_kept(site: Engines, fault: str) -> None:
     name, given, told = FAULTS[fault]
     bad, good = Emitter(), Emitter()
     site.bind("c", bad)
@@ -311,17 +313,60 @@ def until(found: Callable[[], Any]) -> Any:
     raise AssertionError("it does not come true")
 
 
-@pytest.mark.usefixtures("transactional_db")
+@pytest.fixture
+def _process(transactional_db: None) -> Iterator[None]:
+    """The engines of this very process, as `serve` stops them."""
+    yield
+    asyncio.run(hearing.stop())
+    dispatch.close(10)
+
+
+@pytest.mark.usefixtures("_process")
 def test_the_names_of_the_process_bind_and_list_its_calls() -> None:
     engine = Emitter()
     hearing.bind("c", engine).result(10)
-    try:
-        assert hearing.get_engine("c") is engine
-        assert hearing.get_engine("another") is None
-        assert "c" in hearing.active_calls()
-    finally:
-        hearing.unbind("c").result(10)
-        asyncio.run(hearing.stop())
-        dispatch.close(10)
-    assert "c" not in hearing.active_calls()
-    assert engine.destroyed == 1
+    assert hearing.get_engine("c") is engine
+    assert hearing.get_engine("another") is None
+    assert hearing.active_calls() == ["c"]
+    hearing.unbind("c").result(10)
+    assert hearing.active_calls() == []
+
+
+@pytest.mark.usefixtures("_process")
+def test_the_server_stops_though_an_engine_will_not_be_destroyed(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Stubborn(Emitter):
+        def destroy(self) -> None:
+            enough.wait()
+
+    enough, other = threading.Event(), Emitter()
+    monkeypatch.setattr(hearing, "ENGINES_WITHIN_S", 0.2)
+    hearing.bind("c", Stubborn())
+    hearing.bind("other", other).result(10)
+    asyncio.run(hearing.stop())
+    assert not Call.objects.filter(active=True).exists()
+    assert hearing.active_calls() == []
+    enough.set()
+    until(lambda: other.destroyed)
+
+
+@pytest.mark.usefixtures("_process")
+async def test_a_call_that_is_heard_and_has_an_engine_is_over_when_neither_goes_on() -> None:
+    async def is_active() -> bool:
+        return await Call.objects.filter(call_id="c", active=True).aexists()
+
+    start = Start("pcm", "c", "a-stream", Encoding.MULAW, 8000, ("caller",))
+    for unbound_first in (True, False):
+        stream = await hearing.the_hearing().open(start, lambda refusal: None)
+        await asyncio.wrap_future(hearing.bind("c", Emitter()))
+        assert hearing.active_calls() == ["c"]
+        if unbound_first:
+            await asyncio.wrap_future(hearing.unbind("c"))
+        else:
+            await stream.close("stop")
+        assert await is_active()
+        assert (await Call.objects.aget(call_id="c")).protocol == "pcm"
+        if unbound_first:
+            await stream.close("stop")
+        else:
+            await asyncio.wrap_future(hearing.unbind("c"))
+        assert not await is_active()

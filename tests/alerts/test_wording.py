@@ -175,6 +175,16 @@ def test_streams_come_and_go(kind: str, reason: str, type_: str, title: str, sev
     assert words.data == {"protocol": "pcm", "reason": reason}
 
 
+def test_the_original_said_3000000ms_of_a_silence_of_3000_ms() -> None:
+    assert wording.for_event(event("silence", 3000)).message == "Silence detected for 3000ms"
+
+
+def test_the_original_said_of_a_mos_of_2_96_that_it_is_3_0() -> None:
+    words = wording.for_quality({"mosScore": 2.96})
+    assert words is not None
+    assert words.message == "MOS score: 2.9 (threshold: 3.0)"
+
+
 json_like = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8) | st.builds(object),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
