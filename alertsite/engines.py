@@ -238,20 +238,18 @@ class Engines:
         """The thread beside the engines: writes rows in their order, and looks for who is quiet."""
         look_at = time.monotonic() + LOOK_S
         while True:
+            if time.monotonic() >= look_at:
+                look_at = time.monotonic() + LOOK_S
+                for binding in tuple(self._bindings.values()):
+                    binding.look(LOOK_S)
             try:
                 job = self._rows.get(timeout=max(0.0, look_at - time.monotonic()))
             except queue.Empty:
-                self._look()
-                look_at = time.monotonic() + LOOK_S
                 continue
             if job is None:
                 break
             _do(*job)
         connections.close_all()
-
-    def _look(self) -> None:
-        for binding in tuple(self._bindings.values()):
-            binding.look(LOOK_S)
 
 
 def _do(work: Callable[[], None], done: "Future[None]") -> None:

@@ -1,8 +1,6 @@
-"""The binding: calls come from media sockets and are heard by the bank, or by engines of others; what either finds
-is reported as alerts.
+"""The binding: calls come from media sockets and are heard by one bank, or by engines of others that are bound to them.
 
-The audio of all calls is heard by one bank in a thread of its own. The event loop only appends to an inbox; the thread
-empties it ten times a second.
+The bank has a thread of its own. The event loop only appends to an inbox; the thread empties it ten times a second.
 """
 
 import asyncio
@@ -50,6 +48,7 @@ class Hearing:
         self._inbox: deque[tuple[Job, Any]] = deque()  # bounded by HIGH_WATER_BYTES a stream
         self._wake = threading.Event()
         self._working: set[asyncio.Task[None]] = set()
+        self._watcher: asyncio.Task[None] | None = None
         self._thread: threading.Thread | None = None
         self._failing = False
 
@@ -81,8 +80,8 @@ class Hearing:
         call = self._calls[start.call_id] = HeardCall(start, self._patience, self.put, self.end)
         stream = HeardStream(call, start, dismiss)
         call.begin(stream)
-        if len(self._calls) == 1:
-            self._work(self._watch())
+        if self._watcher is None or self._watcher.done():
+            self._watcher = self._work(self._watch())
         try:
             await self._ask(lambda bank: bank.open(start.call_id, start.sample_rate, start.channels, start.encoding))
             await self._open_row(start)
@@ -131,7 +130,7 @@ class Hearing:
             self._thread = threading.Thread(target=self._hear, name="call-bank", daemon=True)
             self._thread.start()
 
-    def _work(self, work: Coroutine[Any, Any, None]) -> None:
+    def _work(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Do something beside the sockets, and keep hold of it."""
 
         async def guarded() -> None:
@@ -143,6 +142,7 @@ class Hearing:
         task = asyncio.create_task(guarded())
         self._working.add(task)
         task.add_done_callback(self._working.discard)
+        return task
 
     async def _watch(self) -> None:
         """While there are calls, look for those without audio."""
@@ -211,7 +211,7 @@ class Hearing:
             call.reporter.fault(*NOT_HEARD)
 
     def _tick(self, calls: dict[str, HeardCall]) -> None:
-        streams = [call.stream for call in calls.values() if call.stream]
+        streams = [stream for call in calls.values() if (stream := call.stream)]
         arrivals = {stream: stream.take_arrival() for stream in streams}
         for _ in range(len(self._inbox)):
             job, given = self._inbox.popleft()

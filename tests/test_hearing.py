@@ -9,6 +9,7 @@ import pytest
 
 from alerts import dispatch
 from alerts.models import Alert, Call
+from alertsite.calls import Patience
 from alertsite.hearing import Hearing
 from analysis.audio import Encoding
 from analysis.framing import Track
@@ -99,3 +100,15 @@ async def test_when_the_bank_fails_every_call_is_told_of_it_once_and_hearing_goe
         await over("one")
     assert await faults() == ["one", "two"]
     assert await Alert.objects.filter(call__call_id="one", kind="overlap").aexists()
+
+
+@pytest.mark.usefixtures("_writing")
+async def test_calls_that_follow_each_other_are_watched_once() -> None:
+    """Else silence would be counted twice."""
+    process = Hearing(Patience(look_s=3600))
+    start = Start("pcm", "a-call", "a-stream", Encoding.MULAW, 8000, ("caller",))
+    for _ in range(3):
+        stream = await process.open(start, lambda refusal: None)
+        await stream.close("stop")
+    (watcher,) = process._working
+    watcher.cancel()
