@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,13 +46,8 @@ class CallStats:
     late_ms: Mapping[str, int]
 
 
-class _Frames(NamedTuple):
-    """The next frames of a channel: bytes in an encoding, at a rate, and which of them were heard."""
-
-    data: bytes
-    heard: Bools
-    encoding: Encoding
-    rate: int
+_Frames = tuple[bytes, Bools]
+"""Frames of a channel, as `Track.take` gives them."""
 
 
 class _Call:
@@ -125,8 +120,7 @@ class _Call:
             return []
         try:
             count = self.settle(limit)
-            tracks = self.tracks if count > 0 else ()
-            return [_Frames(*track.take(count), track.frame_encoding, track.frame_rate) for track in tracks]
+            return [track.take(count) for track in self.tracks] if count > 0 else []
         except Exception as error:
             self.failure = error
             return []
@@ -298,12 +292,13 @@ class CallBank:
     def _hear_pass(self, taken: list[tuple[_Call, list[_Frames]]]) -> list[tuple[int, Finding]]:
         lengths = np.zeros(self._capacity, dtype=np.int64)
         for call, frames in taken:
-            lengths[call.row] = len(frames[0].heard)
+            _, heard = frames[0]
+            lengths[call.row] = len(heard)
+            call.heard_frames += len(heard)
         batch = _Batch(int(lengths.max()), self._capacity)
         for call, frames in taken:
-            for channel, of_channel in enumerate(frames):
-                batch.add(call.row, channel, of_channel)
-            call.heard_frames += len(frames[0].heard)
+            for channel, track in enumerate(call.tracks):
+                batch.add(call.row, channel, track, frames[channel])
         features, heard = batch.measure()
         return self._listener.hear(features, heard, lengths)
 
@@ -340,11 +335,12 @@ class _Batch:
         self._heard = np.zeros(self._shape, dtype=np.bool_)
         self._groups: dict[tuple[Encoding, int], list[tuple[bytes, int, int]]] = defaultdict(list)
 
-    def add(self, row: int, channel: int, frames: _Frames) -> None:
-        """Put the frames of a channel into their place."""
-        count = len(frames.heard)
-        self._heard[:count, row, channel] = frames.heard
-        self._groups[frames.encoding, frames.rate].append((frames.data, row * CHANNELS + channel, count))
+    def add(self, row: int, channel: int, track: Track, frames: _Frames) -> None:
+        """Put the next frames of a track into their place."""
+        data, heard = frames
+        count = len(heard)
+        self._heard[:count, row, channel] = heard
+        self._groups[track.frame_encoding, track.frame_rate].append((data, row * CHANNELS + channel, count))
 
     def measure(self) -> tuple[Features, Bools]:
         """Features of all frames and which of them were heard, (steps, rows, channels)."""
