@@ -292,9 +292,8 @@ class CallBank:
     def _hear_pass(self, taken: list[tuple[_Call, list[_Frames]]]) -> list[tuple[int, Finding]]:
         lengths = np.zeros(self._capacity, dtype=np.int64)
         for call, frames in taken:
-            _, heard = frames[0]
-            lengths[call.row] = len(heard)
-            call.heard_frames += len(heard)
+            lengths[call.row] = len(frames[0][-1])
+            call.heard_frames += len(frames[0][-1])
         batch = _Batch(int(lengths.max()), self._capacity)
         for call, frames in taken:
             for channel, track in enumerate(call.tracks):
