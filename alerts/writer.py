@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 from uuid import UUID
 
-from django.db import IntegrityError, InterfaceError, OperationalError, connection, connections, transaction
+from django.db import InterfaceError, OperationalError, connection, connections, transaction
 from uuid_utils.compat import uuid7
 
 from alerts import publish
@@ -137,6 +137,10 @@ class CallOver(Order[bool]):
     at: int = field(default_factory=now_ms)
 
 
+class Overtaken(Exception):
+    """Another process stored one of the reports, by its external id, about another call; the next try knows it."""
+
+
 Store = Callable[[Sequence[Order[Any]]], tuple[list[Any], list[Published]]]
 
 
@@ -156,7 +160,7 @@ class Writer:
 
     Args:
         store: carries out a batch of orders in the transaction that is open; tells the outcome of each, and what
-            is to be published, in order.
+            is to be published, in order. It raises `Overtaken` when a next try will come further.
     """
 
     def __init__(self, store: Store) -> None:
@@ -237,15 +241,12 @@ class Writer:
     def _store_patiently(self, orders: Sequence[Order[Any]]) -> tuple[list[Any], list[Published]]:
         """Stores, and while the database is away keeps trying: nothing accepted is given up before the stop."""
         attempt = 0
-        lost_a_race = False
         while True:
             try:
                 with transaction.atomic():
                     return self._store(orders)
-            except IntegrityError:
-                if lost_a_race:
-                    raise
-                lost_a_race = True  # another process stored an external id under another call's lock; it shows now
+            except Overtaken:
+                continue
             except (OperationalError, InterfaceError):
                 if attempt == 0:
                     logger.exception("the database is away; alerts wait for it")

@@ -84,9 +84,9 @@ class LiveServer:
             self.process.send_signal(number)
         return self.process.wait(within_s)
 
-    def restart(self) -> None:
+    def restart(self, number: int = signal.SIGTERM) -> None:
         """Stops it and starts it again on the same port and database."""
-        self.stop()
+        self.stop(number)
         self.process = self._start()
 
     @property
