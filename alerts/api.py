@@ -15,11 +15,11 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from alerts import dispatch, filters
+from alerts import dispatch, filters, findings
 from alerts.access import Principal, of_user, visible_alerts
 from alerts.failures import StorageAway
 from alerts.idempotency import answered_once
-from alerts.models import Alert, Call, Severity
+from alerts.models import Alert, Call
 from alerts.pages import PAGING, NewestAlertsFirst
 from alerts.serializers import AlertSerializer, NoteSerializer, PostedAlertSerializer
 from alerts.writer import Report, Stored
@@ -70,11 +70,20 @@ class Alerts(History):
         check_publisher(principal, {item.get("callId", "") for item in posted})
 
         def make(ids: Iterator[UUID]) -> Response:
-            reports = [_report(item, principal.name, id_) for item, id_ in zip(posted, ids, strict=False)]
-            stored = patiently(lambda: dispatch.report(*reports, within_s=STORE_WITHIN_S))
-            return Response({"results": [_result(one) for one in stored]}, status=status.HTTP_201_CREATED)
+            more = zip(posted, ids, strict=False)
+            return created(*(findings.of_posted(item, source=principal.name, id=id_) for item, id_ in more))
 
         return answered_once(request, principal.name, make)
+
+
+def created(*reports: Report) -> Response:
+    """201 with what became of each report, once all are stored.
+
+    Raises:
+        StorageAway: not in time; it may still be done later.
+    """
+    stored = patiently(lambda: dispatch.report(*reports, within_s=STORE_WITHIN_S))
+    return Response({"results": [_result(one) for one in stored]}, status=status.HTTP_201_CREATED)
 
 
 def patiently(ask: Callable[[], Future[Done]]) -> Done:
@@ -128,24 +137,6 @@ def check_publisher(principal: Principal, call_ids: set[str]) -> None:
     for call_id in call_ids:
         if not principal.sees(call_id, teams.get(call_id)):
             raise exceptions.NotFound
-
-
-def _report(item: dict[str, Any], source: str, id_: UUID) -> Report:
-    return Report(
-        id=id_,
-        type=item["type"],
-        severity=Severity[item["severity"].upper()],
-        title=item["title"],
-        message=item["message"],
-        call_id=item.get("callId", ""),
-        kind=item["kind"],
-        channel=item["channel"],
-        data=item["data"],
-        actionable=item["actionable"],
-        occurred_at=item["occurredAt"],
-        source=source,
-        external_id=item["externalId"],
-    )
 
 
 def _result(stored: Stored) -> dict[str, Any]:

@@ -101,6 +101,14 @@ def open_call(call_id: str, protocol: str, channels: Sequence[str], heard_by: st
             Call.objects.filter(pk=call.pk).update(team=team)
 
 
+def note_mos(call_id: str, mos: float) -> None:
+    """What a call sounds like now, 1..5. The call is made if nobody has heard of it."""
+    if not Call.objects.filter(call_id=call_id).update(mos_score=mos):
+        Call.objects.update_or_create(
+            call_id=call_id, defaults={"mos_score": mos}, create_defaults={"started_at": now_ms(), "mos_score": mos}
+        )
+
+
 def close_call(call_id: str) -> None:
     """A call's audio is over, and with it what was raised here about the call and has no end yet.
 

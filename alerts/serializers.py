@@ -1,5 +1,6 @@
 """The one shape of an alert, everywhere it is shown, and of what may be posted."""
 
+import json
 import re
 from typing import Any
 
@@ -80,7 +81,25 @@ def no_controls(value: str) -> None:
         raise serializers.ValidationError("Control characters are not allowed.")
 
 
-class _Text(serializers.CharField):
+def encodable(value: Any) -> bytes:
+    """The value as JSON, if an alert can carry it.
+
+    Raises:
+        ValidationError: it has what JSON or a database cannot hold (NaN, half characters, NUL), or is too long.
+    """
+    try:
+        json.dumps(value, allow_nan=False)  # orjson would write null for NaN
+        encoded = orjson.dumps([value])[1:-1]  # one level down, as in an alert
+    except (TypeError, ValueError, RecursionError) as error:
+        raise serializers.ValidationError(f"Cannot be encoded: {error}.") from error
+    if len(encoded) > MAX_DATA_BYTES:
+        raise serializers.ValidationError(f"{len(encoded)} bytes of JSON; {MAX_DATA_BYTES} is the most.")
+    if NUL.search(encoded):
+        raise serializers.ValidationError("Control characters are not allowed.")
+    return encoded
+
+
+class Text(serializers.CharField):
     """Text as it was sent: neither trimmed nor made from a number."""
 
     def __init__(self, **kwargs: Any) -> None:
@@ -107,15 +126,15 @@ class PostedAlertSerializer(_Strict):
 
     type = serializers.ChoiceField(choices=AlertType.values)
     severity = serializers.ChoiceField(choices=[str(severity.label) for severity in Severity])
-    title = _Text(max_length=200)
-    message = _Text(max_length=4000)
-    callId = _Text(max_length=256, required=False)
-    kind = _Text(max_length=64, required=False, default="")
-    channel = _Text(max_length=64, required=False, default="")
+    title = Text(max_length=200)
+    message = Text(max_length=4000)
+    callId = Text(max_length=256, required=False)
+    kind = Text(max_length=64, required=False, default="")
+    channel = Text(max_length=64, required=False, default="")
     data = serializers.DictField(required=False, default=dict)  # type: ignore[assignment]  # the contract's name
     actionable = serializers.BooleanField(required=False, default=False)
     occurredAt = serializers.IntegerField(required=False, min_value=0, max_value=2**53, default=None, allow_null=True)
-    externalId = _Text(max_length=200, required=False, default=None, allow_null=True)
+    externalId = Text(max_length=200, required=False, default=None, allow_null=True)
 
     def validate_callId(self, value: str) -> str:
         if any(ord(character) < 32 or ord(character) == 127 for character in value):
@@ -123,18 +142,11 @@ class PostedAlertSerializer(_Strict):
         return value
 
     def validate_data(self, value: dict[str, Any]) -> dict[str, Any]:
-        try:
-            encoded = orjson.dumps([value])[1:-1]  # one level down, as in an alert
-        except orjson.JSONEncodeError as error:
-            raise serializers.ValidationError(f"Cannot be encoded: {error}.") from error
-        if len(encoded) > MAX_DATA_BYTES:
-            raise serializers.ValidationError(f"{len(encoded)} bytes of JSON; {MAX_DATA_BYTES} is the most.")
-        if NUL.search(encoded):
-            raise serializers.ValidationError("Control characters are not allowed.")
+        encodable(value)
         return value
 
 
 class NoteSerializer(_Strict):
     """What somebody who acknowledges an alert wants to say."""
 
-    note = _Text(max_length=4000, required=False, allow_blank=True, default="")
+    note = Text(max_length=4000, required=False, allow_blank=True, default="")

@@ -3,7 +3,7 @@
 from django.contrib.auth.views import LoginView, LogoutView
 from django.urls import path
 
-from alerts import api, calls, stats, tokens, views
+from alerts import api, calls, posts, stats, tokens, views
 
 urlpatterns = [
     path("", views.live, name="live"),
@@ -20,5 +20,7 @@ urlpatterns = [
     path("api/v1/calls/", calls.Calls.as_view()),
     path("api/v1/calls/<str:key>/", calls.OneCall.as_view()),
     path("api/v1/calls/<str:key>/alerts/", calls.AlertsOfCall.as_view()),
+    path("api/v1/calls/<str:key>/findings/", posts.Findings.as_view()),
+    path("api/v1/calls/<str:key>/summary/", posts.Summary.as_view()),
     path("api/v1/stats/", stats.Stats.as_view()),
 ]

@@ -202,6 +202,21 @@ TABLES = {
         publisher        403    403    403    403    .
         red's publisher  403    403    403    403    .
     """,
+    # POST calls/{callId}/findings/ and …/summary/, which answer alike
+    "found": """
+        anonymous        401    401    401    401    .
+        outsider         403    403    403    403    .
+        mate             403    403    403    403    .
+        staff            403    403    403    403    .
+        superuser        201    201    201    201    .
+        listed           403    403    403    403    .
+        star             403    403    403    403    .
+        expired          401    401    401    401    .
+        revoked          401    401    401    401    .
+        inactive         401    401    401    401    .
+        publisher        201    201    201    201    .
+        red's publisher  201    404    404    404    .
+    """,
     # GET stats/, which is about no call
     "stats": """
         anonymous        .      .      .      .      401
@@ -445,6 +460,13 @@ async def _alerts_of_call(world: World, who: str, call_id: str | None, answer: s
     return str(world.rest(who, "GET", f"calls/{call_id}/alerts/")[0])
 
 
+async def _found(world: World, who: str, call_id: str | None, answer: str) -> str:
+    overlap = {"type": "overlap", "timestamp": 0, "duration": 300, "severity": "low"}
+    findings = world.rest(who, "POST", f"calls/{call_id}/findings/", {"events": [overlap]})[0]
+    summary = world.rest(who, "POST", f"calls/{call_id}/summary/", {"summary": "They agreed."})[0]
+    return str(findings) if findings == summary else f"{findings} and {summary}"
+
+
 async def _stats(world: World, who: str, call_id: str | None, answer: str) -> str:
     return str(world.rest(who, "GET", "stats/")[0])
 
@@ -483,6 +505,7 @@ ASK = {
     "acknowledge": _acknowledge,
     "resolve": _resolve,
     "call's alerts": _alerts_of_call,
+    "found": _found,
     "stats": _stats,
     "arrange": _arrange,
     "ticket": _ticket,
