@@ -23,6 +23,7 @@ from alerts.credentials import BadToken, principal_of, principal_of_ticket
 from alerts.frames import Malformed, Request
 from alerts.hub import the_hub
 from alerts.limits import TokenBucket, Window
+from alerts.missed import Return
 from alerts.outlet import Door
 from alerts.places import places
 from alerts.replay import Replay
@@ -305,7 +306,7 @@ class AlertConsumer(AsyncWebsocketConsumer):
 
     async def _tell_subscribed(self, subscriber: Subscriber, request: Request, replay: Replay | None) -> None:
         """Where the call stands, read once its alerts come here, and what was missed; what came since goes after it."""
-        lacks = await in_own_thread(missed.of_call)(request.call_id, request.last_seq, request.since, now_ms())
+        lacks = await the_hub().missed_of(Return(request.call_id, request.last_seq, request.since))
         about = {"callId": request.call_id}
         counts = {"seq": lacks.standing.seq, "replayed": len(lacks.alerts), "recovered": lacks.recovered}
         subscriber.put(frames.encoded({"type": "subscribed"} | about | counts, request.ref))

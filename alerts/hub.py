@@ -8,15 +8,16 @@ from collections.abc import Callable, Coroutine, Iterator
 from itertools import islice
 from typing import Any
 
-from alerts import publish, repair
+from alerts import missed, publish, repair
 from alerts.access import Principal
 from alerts.membership import TURN_BYTES, Membership
+from alerts.missed import Missed, Return
 from alerts.publish import Published
 from alerts.repair import Hole, Standing
 from alerts.replay import Replay
 from alerts.shelf import Shelf
 from alerts.subscriber import EVERY_CALL, Subscriber
-from alerts.threads import in_own_thread
+from alerts.threads import SharedReads, in_own_thread
 from alerts.writer import now_ms
 
 logger = logging.getLogger(__name__)
@@ -50,6 +51,7 @@ class Hub:
         self._holes: dict[str, Hole] = {}  # at most one a call served; alerts in it wait in the database
         self._hole = asyncio.Event()
         self._shelf = Shelf()
+        self._returns = SharedReads(missed.of_calls)
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
@@ -108,6 +110,10 @@ class Hub:
     def follows_every_call(self, subscriber: Subscriber) -> bool:
         """Whether it has not chosen any call yet."""
         return subscriber in self._everywhere
+
+    async def missed_of(self, came: Return) -> Missed:
+        """What somebody lacks who comes back to a call, by a read that begins now."""
+        return (await self._returns.ask([came]))[came]
 
     def replay(self, subscriber: Subscriber, call_id: str | None) -> Replay:
         """From now on live alerts of a call, or of every call, wait for what the subscriber has missed before."""

@@ -61,15 +61,18 @@ class Replay:
         self._reached: dict[str, int] = {}  # by call, where that is ahead of what the hub has handed over
         self._task: asyncio.Task[None] | None = None
         self._live = False
+        self._stopped = False
         self._put_bytes = 0  # since it was last waited for the client
 
     def start(self, missed: Missed) -> None:
-        """Sends what was missed, by a task of its own; then what waits; then all passes at once."""
-        self._reached = dict(missed.reached)
-        self._task = asyncio.create_task(self._run(missed))
+        """Sends what was missed, by a task of its own; then what waits; then all passes at once. Stopped: nothing."""
+        if not self._stopped:
+            self._reached = dict(missed.reached)
+            self._task = asyncio.create_task(self._run(missed))
 
     def stop(self) -> None:
         """Sends nothing more."""
+        self._stopped = True
         if self._task is not None:
             self._task.cancel()
         self._forget_waiting()
@@ -122,14 +125,19 @@ class Replay:
     async def _send_again(self, missed: Missed) -> None:
         """What was missed, each alert followed by its last change; then the changes of those that it has."""
         for page in _pages(missed.alerts):
-            for alert, change in await self._shelf.get(page):
-                await self._send(alert)
-                if change is not None:
-                    await self._send(change)
+            for copy in await self._shelf.get(page, self._rights()):
+                await self._send(copy.alert)
+                if copy.change is not None:
+                    await self._send(copy.change)
         for page in _pages(missed.changed):
-            for _, change in await self._shelf.get(page):
-                if change is not None:
-                    await self._send(change)
+            for copy in await self._shelf.get(page, self._rights()):
+                if copy.change is not None:
+                    await self._send(copy.change)
+
+    def _rights(self) -> int:
+        """The version of all rights as of which the client's are known; a change of them is noticed within a second."""
+        as_of = self._receiver.principal.as_of
+        return -1 if as_of is None else as_of
 
     async def _send(self, alert: Published) -> None:
         self._put(alert)
@@ -148,14 +156,17 @@ class Replay:
 
     async def _make_up(self) -> None:
         """Reads what was dropped, and sends it; what comes live from now on waits again."""
-        holes = {call_id: Hole(call_id, self._standing(call_id), after) for call_id, after in self._dropped.items()}
+        holes = {}
+        for call_id, dropped_after in self._dropped.items():
+            after = dropped_after.and_at_least(Standing(self._reached.get(call_id, 0)))
+            holes[call_id] = Hole(call_id, self._standing(call_id).and_at_least(after), after)
         self._dropped.clear()
         while holes:
             some = dict(islice(holes.items(), MAX_CALLS))
             found = await in_own_thread(missing)(some, PAGE)
             for alert in (*found.alerts, *found.changes):
                 hole = holes[alert.call_id]
-                if alert.update_no or alert.seq <= hole.to.seq:  # later ones wait
+                if alert.seq <= hole.to.seq:  # later ones wait, and so do their changes
                     await self._send(alert)
                 holes[alert.call_id] = replace(hole, after=hole.after.with_one_more(alert))
             for call_id in some:
@@ -175,5 +186,5 @@ class Replay:
             self._receiver.caught_up(self)
 
 
-def _pages(keys: Sequence[UUID]) -> Iterator[Sequence[UUID]]:
-    return (keys[start : start + PAGE] for start in range(0, len(keys), PAGE))
+def _pages(wanted: Sequence[tuple[UUID, int]]) -> Iterator[Sequence[tuple[UUID, int]]]:
+    return (wanted[start : start + PAGE] for start in range(0, len(wanted), PAGE))

@@ -1,83 +1,111 @@
 """Alerts that are sent again, encoded once for all who missed them."""
 
-import asyncio
 from collections import OrderedDict
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import islice
 from uuid import UUID
 
-from alerts.models import Alert
+from alerts.models import Alert, RightsVersion
 from alerts.publish import Published, published, updated
-from alerts.threads import in_own_thread
+from alerts.threads import SharedReads
 
-MAX_BYTES = 32 * 1024 * 1024  # of what is kept; more means the longest unused is read again
+MAX_SIZE = 32 * 1024 * 1024  # characters that are kept; more means the longest unused is read again
 AT_ONCE = 200  # alerts a query
 
-Mark = tuple[int, int | None]  # what changes with a copy: the alert's version, and the key of the call's team
-Copy = tuple[Published, Published | None]  # an alert as it is now, and the frame of its last change if there was one
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """An alert as it was when so many changes of its call had been made, and what rights were at a version of them.
+
+    Attributes:
+        alert: the bare alert.
+        change: the frame of its last change, if there was one.
+        version: the alert's.
+        updates: changes of the call's alerts that are in it.
+        rights: the version of all rights at which its team was read.
+    """
+
+    alert: Published
+    change: Published | None
+    version: int
+    updates: int
+    rights: int
+
+    @property
+    def size(self) -> int:
+        """Characters."""
+        return len(self.alert.body) + (len(self.change.body) if self.change else 0)
 
 
 class Shelf:
-    """Reads alerts as they are now. Who asks while a read is under way shares the next one."""
+    """Alerts as they are now."""
 
     def __init__(self) -> None:
-        self._copies: OrderedDict[UUID, tuple[Mark, Copy]] = OrderedDict()  # the longest unused first
-        self._bytes = 0
-        self._asked: set[UUID] = set()
-        self._next: asyncio.Task[dict[UUID, Copy]] | None = None
-        self._reading = asyncio.Lock()
+        self._copies: OrderedDict[UUID, Copy] = OrderedDict()  # the longest unused first; bounded by MAX_SIZE
+        self._size = 0
+        self._reads = SharedReads(self._read)
 
-    async def get(self, ids: Sequence[UUID]) -> list[Copy]:
-        """These alerts, in this order; one that was pruned meanwhile is left out."""
-        self._asked.update(ids)
-        if self._next is None:
-            self._next = asyncio.create_task(self._read_next())
-        found = await asyncio.shield(self._next)  # who leaves meanwhile must not take the others' read along
-        return [found[key] for key in ids if key in found]
+    async def get(self, wanted: Sequence[tuple[UUID, int]], rights: int) -> list[Copy]:
+        """These alerts, in this order; one that was pruned meanwhile is left out.
 
-    async def _read_next(self) -> dict[UUID, Copy]:
-        async with self._reading:
-            asked, self._asked, self._next = self._asked, set(), None
-            return await in_own_thread(self._read)(asked)
+        Args:
+            wanted: ids, and how many changes of its call an alert has to know of at least.
+            rights: the version of all rights that teams have to be read at, at least.
+        """
+        ready = [self._copies.get(key) for key, _ in wanted]
+        if all(
+            copy and copy.updates >= updates and copy.rights >= rights
+            for copy, (_, updates) in zip(ready, wanted, strict=True)
+        ):
+            return [copy for copy in ready if copy]
+        found = await self._reads.ask(key for key, _ in wanted)
+        copies = {key: found[key] for key, _ in wanted if key in found}
+        for key, copy in copies.items():
+            self._put(key, copy)
+        return list(copies.values())
 
     def _read(self, ids: Collection[UUID]) -> dict[UUID, Copy]:
-        found: dict[UUID, Copy] = {}
-        for some in _portions(ids):
-            marks = Alert.objects.filter(pk__in=some).values_list("pk", "version", "call__team")
-            stale = [key for key, *mark in marks if self._mark_of(key) != tuple(mark)]
-            for alert in Alert.objects.filter(pk__in=stale).select_related("call"):
-                self._put(alert)
-            found |= {key: self._take(key) for key, *_ in marks if key in self._copies}
-        self._make_room()
-        return found
+        return _read(ids, {key: copy for key in ids if (copy := self._copies.get(key))})
 
-    def _mark_of(self, key: UUID) -> Mark | None:
-        return self._copies[key][0] if key in self._copies else None
+    def __len__(self) -> int:
+        """How many are kept."""
+        return len(self._copies)
 
-    def _take(self, key: UUID) -> Copy:
-        self._copies.move_to_end(key)
-        return self._copies[key][1]
-
-    def _put(self, alert: Alert) -> None:
-        self._remove(alert.pk)
-        copy = (published(alert), updated(alert) if alert.update_no else None)
-        self._copies[alert.pk] = ((alert.version, alert.call.team_id), copy)
-        self._bytes += _size(copy)
+    def _put(self, key: UUID, copy: Copy) -> None:
+        if self._copies.get(key) is copy:
+            return  # another who asked has put it there
+        self._remove(key)
+        self._copies[key] = copy
+        self._size += copy.size
+        while self._size > MAX_SIZE:
+            self._remove(next(iter(self._copies)))
 
     def _remove(self, key: UUID) -> None:
         if key in self._copies:
-            self._bytes -= _size(self._copies.pop(key)[1])
+            self._size -= self._copies.pop(key).size
 
-    def _make_room(self) -> None:
-        while self._bytes > MAX_BYTES:
-            self._remove(next(iter(self._copies)))
+
+def _read(ids: Collection[UUID], known: Mapping[UUID, Copy]) -> dict[UUID, Copy]:
+    """Alerts as they are now; those that have not changed since a copy was made are not read anew."""
+    found: dict[UUID, Copy] = {}
+    rights = RightsVersion.current()
+    for some in _portions(ids):
+        now = Alert.objects.filter(pk__in=some).values_list("pk", "version", "call__team", "call__last_update")
+        stale = {}
+        for key, version, team, updates in now:
+            copy = known.get(key)
+            if copy and (copy.version, copy.alert.team) == (version, team):
+                found[key] = replace(copy, updates=updates, rights=rights)
+            else:
+                stale[key] = updates
+        for alert in Alert.objects.filter(pk__in=stale).select_related("call"):
+            change = updated(alert) if alert.update_no else None
+            found[alert.pk] = Copy(published(alert), change, alert.version, stale[alert.pk], rights)
+    return found
 
 
 def _portions(ids: Collection[UUID]) -> Iterator[list[UUID]]:
     waiting = iter(ids)
     while some := list(islice(waiting, AT_ONCE)):
         yield some
-
-
-def _size(copy: Copy) -> int:
-    return sum(len(frame.body) for frame in copy if frame is not None)

@@ -56,7 +56,10 @@ class Subscriber:
     def let_pass_through(self, replay: Replay, call_id: str | None) -> None:
         """From now on live alerts of a call, or of every call, go to a replay first."""
         self.end_replay(call_id)
-        self._replays[call_id] = replay
+        if self._stopped:
+            replay.stop()
+        else:
+            self._replays[call_id] = replay
 
     def end_replay(self, call_id: str | None) -> None:
         """Nothing is sent again any more."""
