@@ -4,6 +4,7 @@ import asyncio
 import json
 import sqlite3
 import time
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from tests.conftest import Client, Connect
 from tests.live import LiveServer, an_alert, watcher_token
 from tests.socket.conftest import Connect2
 from tests.socket.raw import TEXT, RawSocket, frame
+from tests.storm import post_missed, storm
 
 DAY_MS = 24 * 3600 * 1000
 
@@ -78,10 +80,10 @@ async def test_of_more_than_a_thousand_the_newest_are_sent_again_and_a_gap_names
 
 async def test_what_is_older_than_the_window_is_named_and_not_sent(server: LiveServer, subscribe_2: Connect2) -> None:
     await post(server, "old-1", *range(5))
-    with sqlite3.connect(server.folder / "db.sqlite3", timeout=20) as database:
+    with closing(sqlite3.connect(server.folder / "db.sqlite3", timeout=20)) as database:
         rows = "call_id = (SELECT id FROM alerts_call WHERE call_id = 'old-1') AND seq <= 3"
         database.execute(f"UPDATE alerts_alert SET stored_at = stored_at - {DAY_MS + 1000} WHERE {rows}")
-    database.close()
+        database.commit()
     for asked in ({"lastSeq": 1}, {"lastSeq": 1, "since": 0}):
         client = await subscribe_2()
         subscribed = await client.ask(type="subscribe", callId="old-1", **asked)
@@ -175,6 +177,29 @@ async def test_who_resumes_gets_the_calls_that_they_may_see_and_no_others(
     assert (await outsider.ask(type="resume", since=since))["replayed"] == 0
 
 
+async def test_what_is_sent_again_ends_with_the_right_to_see_it(own_server: Any, subscribe_2: Connect2) -> None:
+    server: LiveServer = own_server()
+    since = int(time.time() * 1000)
+    for start in range(0, 240, 15):
+        await post(server, "red-call", *range(start, start + 15), data={"filler": "x" * 60_000})
+    token = forged(sub="mate", calls=None)
+    other = await subscribe_2(token, path="/?callId=red-call", to=server)
+    await other.receive()
+    with await asyncio.to_thread(RawSocket(server, receive_buffer=4096).upgrade, "/?v=2", token) as raw:
+        raw.send(frame(TEXT, json.dumps({"type": "resume", "since": since}).encode()))
+        assert json.loads((await asyncio.to_thread(raw.frame))[1])["replayed"] == 240
+        staff, change = forged(sub="staff", calls=None), {"team": "blue"}
+        answer = await asyncio.to_thread(server.call, "PATCH", "/api/v1/calls/red-call/", change, staff)
+        assert answer[0] == 200
+        assert (await other.receive())["code"] == "call_not_allowed"
+        await other.settled()  # the rights of all who are connected have been looked at
+        raw.send(frame(TEXT, b'{"type":"ping"}'))
+        told = [json.loads((await asyncio.to_thread(raw.frame))[1])]
+        while told[-1]["type"] != "pong":
+            told.append(json.loads((await asyncio.to_thread(raw.frame))[1]))
+    assert len(told) < 240
+
+
 async def test_who_has_missed_more_than_is_sent_again_or_was_away_too_long_is_told(
     server: LiveServer, subscribe_2: Connect2
 ) -> None:
@@ -264,3 +289,16 @@ async def test_who_was_away_learns_what_was_changed_meanwhile(server: LiveServer
     assert (await every.ask(type="resume", since=since + 30_000))["replayed"] == 0
     updated = [(await every.receive())["alert"] for _ in range(2)]
     assert [(alert["id"], alert["acknowledgedBy"]) for alert in updated] == [(ids[1], "ann"), (ids[3], "ann")]
+
+
+async def test_two_hundred_who_come_back_at_once_to_a_server_that_was_restarted_all_become_current(
+    own_server: Any,
+) -> None:
+    server: LiveServer = own_server(ALERT_COOLDOWN_MS="0")
+    await asyncio.to_thread(post_missed, server, "storm", 2, 300)
+    await asyncio.to_thread(server.restart)
+    asked = [{"type": "subscribe", "callId": f"storm {number}", "lastSeq": 0} for number in range(2)]
+    result = await storm(server.port, 200, 300, lambda number: asked[number % 2])
+    assert result.short == []
+    print(f"200 clients, 300 missed by each: the last was current after {result.percentile(1):.1f} s")
+    assert "Traceback" not in server.log
