@@ -1,9 +1,11 @@
 """A reconnect storm: clients that all come back at once to a real server, each of which missed alerts."""
 
 import asyncio
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -85,27 +87,28 @@ def _end_of_frame(data: bytes, place: int) -> tuple[int, int] | None:
 
 @dataclass(slots=True)
 class Storm:
-    """What became of the clients: how long each took to be current, and who was not."""
+    """What became of the clients: how long each took to be current, who was not, and what the server worked for it."""
 
     took_s: list[float] = field(default_factory=list)
     short: list[str] = field(default_factory=list)
+    server_cpu_s: float = 0.0
 
     def percentile(self, share: float) -> float:
         """Seconds within which so many clients (0..1) were current."""
         return sorted(self.took_s)[min(len(self.took_s) - 1, int(share * len(self.took_s)))]
 
 
-async def storm(port: int, clients: int, expected: int, request: Callable[[int], dict[str, Any]]) -> Storm:
+async def storm(server: LiveServer, clients: int, expected: int, request: Callable[[int], dict[str, Any]]) -> Storm:
     """Connects all clients at once; each sends its request and waits for so many different alerts."""
     loop = asyncio.get_running_loop()
     frames = [frame(TEXT, orjson.dumps(request(number))) for number in range(clients)]
     upgrades = [handshake("/?v=2", token=watcher_token(name=f"user-{number}")) for number in range(clients)]
-    result, began = Storm(), time.monotonic()
+    result, cpu_s, began = Storm(), _cpu_s(server), time.monotonic()
 
     async def come_back(number: int) -> None:
         client = ReturningClient(upgrades[number], frames[number], expected)
         try:
-            await loop.create_connection(lambda: client, "127.0.0.1", port)
+            await loop.create_connection(lambda: client, "127.0.0.1", server.port)
             async with asyncio.timeout(GIVEN_UP_S):
                 result.took_s.append(await client.current - began)
         except (OSError, TimeoutError) as error:
@@ -114,9 +117,16 @@ async def storm(port: int, clients: int, expected: int, request: Callable[[int],
 
     came: list[ReturningClient] = []
     await asyncio.gather(*(come_back(number) for number in range(clients)))
+    result.server_cpu_s = _cpu_s(server) - cpu_s
     for client in came:
         client.transport.close()
     return result
+
+
+def _cpu_s(server: LiveServer) -> float:
+    """How long the server's process has worked so far."""
+    fields = Path(f"/proc/{server.process.pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def post_missed(server: LiveServer, name: str, calls: int, count: int) -> None:

@@ -298,7 +298,7 @@ async def test_two_hundred_who_come_back_at_once_to_a_server_that_was_restarted_
     await asyncio.to_thread(post_missed, server, "storm", 2, 300)
     await asyncio.to_thread(server.restart)
     asked = [{"type": "subscribe", "callId": f"storm {number}", "lastSeq": 0} for number in range(2)]
-    result = await storm(server.port, 200, 300, lambda number: asked[number % 2])
+    result = await storm(server, 200, 300, lambda number: asked[number % 2])
     assert result.short == []
     print(f"200 clients, 300 missed by each: the last was current after {result.percentile(1):.1f} s")
     assert "Traceback" not in server.log
