@@ -1,4 +1,4 @@
-"""The ears of many calls in lock-step: voice activity, talkspurts and detectors, one frame a step."""
+"""The ears of many calls in lock-step: look-ahead, voice activity, talkspurts and detectors, one frame a step."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -14,10 +14,11 @@ from analysis.detectors.silence import Silence, SilenceThresholds
 from analysis.detectors.spike import SpikeThresholds, VolumeSpike
 from analysis.features import Features
 from analysis.findings import Finding
+from analysis.lookahead import LOOK_AHEAD_FRAMES, LookAhead
 from analysis.moment import Moment
 from analysis.rows import CHANNELS, Bools, Ints, Rows, counts, flags
 from analysis.talkspurts import Talkspurts, TalkspurtThresholds
-from analysis.vad import EnergyVad, VadThresholds
+from analysis.vad import Probabilities, VadThresholds, VoiceActivity
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,21 +51,23 @@ class Detector(Protocol):
 class Listener(Rows):
     """Hears frames of many calls, a row each; knows nothing of audio, bytes or call ids."""
 
-    def __init__(self, thresholds: Thresholds) -> None:
-        self.end = counts(1)  # frames heard so far
+    def __init__(self, thresholds: Thresholds, vad: VoiceActivity, observers: Sequence[Detector]) -> None:
+        self.end = counts(1)  # frames judged so far
         self.present = flags(CHANNELS)
-        self._vad = EnergyVad(thresholds.vad)
+        self._ahead = LookAhead()
+        self._vad = vad
         self._spurts = Talkspurts(thresholds.talkspurt)
-        self._desk = Desk(self._vad.look_ahead_frames)
+        self._desk = Desk()
         self._detectors: tuple[Detector, ...] = (
             Overlap(self._desk, thresholds.overlap),
             Interrupt(self._desk, thresholds.interrupt, thresholds.overlap),
             LongPause(self._desk, thresholds.pause),
             Silence(self._desk, thresholds.silence),
             VolumeSpike(self._desk, thresholds.spike),
+            *observers,
         )
         parts = [rows for detector in self._detectors for rows in detector.rows]
-        self._parts: list[Rows] = [self._vad, self._spurts, *parts]
+        self._parts: list[Rows] = [self._ahead, *self._vad.rows, self._spurts, *parts]
 
     def resize(self, rows: int) -> None:
         super().resize(rows)
@@ -82,25 +85,30 @@ class Listener(Rows):
     def hear(self, frames: Features, heard: Bools, lengths: Ints) -> list[tuple[int, Finding]]:
         """Hear the next frames of all rows: features and `heard` (steps, rows, channels), `lengths` (rows,)
         of them each. Returns what was found, by row."""
+        probability = self._vad.judge(frames, heard, lengths)
+        frames, heard = self._ahead.delay(frames, heard, lengths)
         for step in range(len(heard)):
-            stepping = (lengths > step)[:, None]
-            self.end += stepping
-            frame = Features(frames.mean_square[step], frames.level_dbov[step], frames.tilt[step], frames.zero[step])
-            active = self._vad.step(frame, heard[step])
-            self._spurts.step(active, self.end, stepping)
-            now = self._moment(stepping, heard[step], active, frame)
-            for detector in self._detectors:
-                detector.step(now)
+            arrived = (lengths > step)[:, None]
+            self._ahead.known += arrived
+            stepping = arrived & (self._ahead.known > LOOK_AHEAD_FRAMES)
+            self._step(frames.at(step), heard[step], probability[step], stepping)
         return self._collect()
 
     def finish(self, row: int) -> list[tuple[int, Finding]]:
-        """The call of this row is over: end its talkspurts, close its events."""
+        """The call of this row is over: judge its last frames, end its talkspurts, close its events."""
         leaving = np.zeros_like(self.end, dtype=np.bool_)
         leaving[row] = True
+        nobody = np.zeros((LOOK_AHEAD_FRAMES, *self.present.shape), dtype=np.bool_)
+        nothing = Features.of_nothing(nobody.shape)
+        lengths = leaving[:, 0] * LOOK_AHEAD_FRAMES
+        probability = self._vad.judge(nothing, nobody, lengths)
+        frames, heard = self._ahead.delay(nothing, nobody, lengths)
+        for step in range(LOOK_AHEAD_FRAMES):
+            begun = self._ahead.known - self.end + step >= LOOK_AHEAD_FRAMES
+            self._step(frames.at(step), heard[step], probability[step], leaving & begun)
         self._spurts.finish(leaving)
-        nothing = np.zeros(self.present.shape)
-        nobody = np.zeros_like(self.present)
-        now = self._moment(leaving, nobody, nobody, Features(nothing, nothing, nothing, nobody))
+        silent = np.zeros(self.present.shape, dtype=np.float32)
+        now = self._moment(leaving, nobody[0], silent, nobody[0], nothing.at(0))
         for detector in self._detectors:
             detector.finish(now)
         return self._collect()
@@ -110,13 +118,27 @@ class Listener(Rows):
         talk: list[int] = self._spurts.talk[row].tolist()
         return tuple(talk[: len(self._desk.names[row])])
 
-    def _moment(self, stepping: Bools, heard: Bools, active: Bools, frame: Features) -> Moment:
+    def _step(self, frame: Features, heard: Bools, probability: Probabilities, stepping: Bools) -> None:
+        """Judge one frame of the rows that are `stepping` (rows, 1)."""
+        self.end += stepping
+        heard = heard & stepping
+        active = self._vad.decide(probability, frame, heard)
+        self._spurts.step(active, self.end, stepping)
+        now = self._moment(stepping, heard, probability, active, frame)
+        for detector in self._detectors:
+            detector.step(now)
+
+    def _moment(
+        self, stepping: Bools, heard: Bools, probability: Probabilities, active: Bools, frame: Features
+    ) -> Moment:
         return Moment(
             stepping=stepping,
             end=self.end,
+            known=self._ahead.known,
             heard=heard,
             present=self.present,
             two=self.present[:, 1:],
+            probability=probability,
             active=active,
             frame=frame,
             spurts=self._spurts,

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from analysis.features import Features
 from analysis.rows import Bools, Ints
 from analysis.talkspurts import Talkspurts
+from analysis.vad import Probabilities
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,9 +15,11 @@ class Moment:
     Attributes:
         stepping: (rows, 1), the calls that this is about; nothing else may change.
         end: (rows, 1), frames of the call so far, the present one included: the present time.
+        known: (rows, 1), frames of the call that have come so far, those by which the present one was judged included.
         heard: (rows, channels), the channel had audio in this frame.
         present: (rows, channels), the call has this channel at all.
         two: (rows, 1), the call has two channels.
+        probability: (rows, channels), how probable speech is in this frame, 0..1.
         active: (rows, channels), somebody speaks.
         frame: features of the frame, meaningless where not heard.
         spurts: the talkspurts, this frame included.
@@ -24,9 +27,11 @@ class Moment:
 
     stepping: Bools
     end: Ints
+    known: Ints
     heard: Bools
     present: Bools
     two: Bools
+    probability: Probabilities
     active: Bools
     frame: Features
     spurts: Talkspurts

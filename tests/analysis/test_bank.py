@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from analysis import CallAnalyzer, CallBank
 from analysis.audio import Encoding
 from analysis.framing import Track
-from tests.analysis.voices import bank_of, call, hear
+from tests.analysis.voices import LOOK_AHEAD_MS, bank_of, call, hear
 
 TWO_SECONDS = call(2000, [(500, 1500)], [])
 
@@ -153,7 +153,7 @@ def test_talk_counts_the_talkspurt_that_goes_on() -> None:
     bank = bank_of("c")
     bank.push("c", TWO_SECONDS[: 1000 * 8])
     bank.tick()
-    assert bank.stats("c").talk_ms == {"caller": 500, "agent": 0}
+    assert bank.stats("c").talk_ms == {"caller": 500 - LOOK_AHEAD_MS, "agent": 0}
 
 
 def test_a_call_whose_audio_hits_a_fault_is_set_aside_and_the_others_are_heard(
