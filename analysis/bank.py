@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,7 @@ from analysis.framing import Track
 from analysis.listener import Listener, Thresholds
 from analysis.resampling import check_rate
 from analysis.rows import CHANNELS, Bools, Ints
+from analysis.spectrum import HOPS
 
 Audio = bytes | NDArray[np.int16] | NDArray[np.float32] | NDArray[np.float64]
 
@@ -260,38 +261,59 @@ class CallAnalyzer:
         return self._bank.stats(self._ID)
 
 
+class _Piece(NamedTuple):
+    """Consecutive frames of one track: the 10 ms before them, their bytes, and where they belong in a step."""
+
+    before: bytes
+    data: bytes
+    place: int
+    frames: int
+
+
 class _Batch:
     """Frames of many calls on their way to be measured, those of one encoding and rate together."""
 
     def __init__(self, steps: int, rows: int) -> None:
         self._shape = (steps, rows, CHANNELS)
         self._heard = np.zeros(self._shape, dtype=np.bool_)
-        self._groups: dict[tuple[Encoding, int], list[tuple[bytes, int, int]]] = defaultdict(list)
+        self._groups: dict[tuple[Encoding, int], list[_Piece]] = defaultdict(list)
 
     def add(self, row: int, channel: int, track: Track, frames: int) -> None:
         """Take the next frames of a track."""
-        data, self._heard[:frames, row, channel] = track.take(frames)
-        place = row * CHANNELS + channel
-        self._groups[track.frame_encoding, track.frame_rate].append((data, place, frames))
+        before, data, self._heard[:frames, row, channel] = track.take(frames)
+        piece = _Piece(before, data, row * CHANNELS + channel, frames)
+        self._groups[track.frame_encoding, track.frame_rate].append(piece)
 
     def measure(self) -> tuple[Features, Bools]:
         """Features of all frames and which of them were heard, (steps, rows, channels)."""
         fields: dict[str, NDArray[Any]] = {}
         for (encoding, rate), group in self._groups.items():
-            samples = decode(b"".join([data for data, _, _ in group]), encoding)
-            measured = measure(samples.reshape(-1, rate // FRAMES_PER_S), rate)
+            samples = decode(b"".join([piece.data for piece in group]), encoding)
+            samples = samples.reshape(-1, rate // FRAMES_PER_S)
+            measured = measure(samples, _before(group, samples, encoding), rate)
             places = _places(group, self._shape[1] * CHANNELS)
             for name in Features.__slots__:
                 value = getattr(measured, name)
-                field = fields.setdefault(name, np.zeros(self._shape, dtype=value.dtype))
-                field.reshape(-1)[places] = value
+                field = fields.setdefault(name, np.zeros((*self._shape, *value.shape[1:]), dtype=value.dtype))
+                field.reshape(-1, *value.shape[1:])[places] = value
         return Features(**fields), self._heard
 
 
-def _places(group: list[tuple[bytes, int, int]], stride: int) -> Ints:
+def _before(group: list[_Piece], samples: NDArray[np.int16], encoding: Encoding) -> NDArray[np.int16]:
+    """The 10 ms before each frame of a group: the end of the frame before, or what was taken earlier."""
+    hop = samples.shape[1] // HOPS
+    before = np.empty((len(samples), hop), dtype=np.int16)
+    before[1:] = samples[:-1, -hop:]
+    length = np.array([piece.frames for piece in group])
+    earlier = decode(b"".join([piece.before for piece in group]), encoding)
+    before[np.cumsum(length) - length] = earlier.reshape(-1, hop)
+    return before
+
+
+def _places(group: list[_Piece], stride: int) -> Ints:
     """Where each frame of a group belongs in an array (steps, rows, channels) laid flat."""
-    place = np.array([place for _, place, _ in group])
-    length = np.array([frames for _, _, frames in group])
+    place = np.array([piece.place for piece in group])
+    length = np.array([piece.frames for piece in group])
     first = np.repeat(np.cumsum(length) - length, length)
     steps = np.arange(length.sum()) - first
     places: Ints = np.repeat(place, length) + steps * stride

@@ -1,4 +1,5 @@
-"""What a 20 ms frame is judged by: exact sums over its samples, so that batching cannot change a bit."""
+"""What a 20 ms frame is judged by, from exact sums over its samples and a spectrum in whole steps, so that batching
+cannot change a bit."""
 
 from dataclasses import dataclass
 
@@ -6,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.rows import Bools, Floats
+from analysis.spectrum import BANDS, HOPS, Levels, band_levels
 
 FRAME_MS = 20
 FRAMES_PER_S = 1000 // FRAME_MS
@@ -22,7 +24,7 @@ _LEVEL_EDGES = 32768.0**2 * 10.0 ** ((np.arange(1001) / _STEPS_PER_DB + SILENT_D
 
 @dataclass(frozen=True, slots=True)
 class Features:
-    """Features of frames, arrays of one shape.
+    """Features of frames, arrays of one shape (..., frames or channels), the bands with two axes more.
 
     Attributes:
         mean_square: of the samples as 16-bit numbers, without their mean, 0..2^30.
@@ -30,12 +32,25 @@ class Features:
         tilt: correlation of the signal with itself 125 µs later, -1..1: near 1 for voiced speech, 0 for
             white noise, negative for hiss.
         zero: every sample is the same, and no more than A-law's idle value away from 0.
+        bands: levels of the bands in its two hops of 10 ms, (..., HOPS, BANDS), see `analysis.spectrum`.
     """
 
     mean_square: Floats
     level_dbov: Floats
     tilt: Floats
     zero: Bools
+    bands: Levels
+
+    @classmethod
+    def of_nothing(cls, shape: tuple[int, ...]) -> "Features":
+        """Features of frames without audio."""
+        nothing = np.zeros(shape)
+        bands = np.zeros((*shape, HOPS, BANDS), dtype=np.int16)
+        return cls(nothing, np.full(shape, SILENT_DBOV), nothing, nothing == 0, bands)
+
+    def at(self, step: int) -> "Features":
+        """The features of one step of many."""
+        return Features(*(getattr(self, name)[step] for name in Features.__slots__))
 
 
 def level_dbov(mean_square: Floats) -> Floats:
@@ -48,8 +63,8 @@ def level_dbov(mean_square: Floats) -> Floats:
     return SILENT_DBOV + np.maximum(steps, 0) / _STEPS_PER_DB
 
 
-def measure(samples: NDArray[np.int16], sample_rate: int) -> Features:
-    """Features of frames given as int16 samples (frames, samples of a frame)."""
+def measure(samples: NDArray[np.int16], before: NDArray[np.int16], sample_rate: int) -> Features:
+    """Features of frames given as int16 samples (frames, samples of a frame), `before` the 10 ms before each."""
     parts = [
         _sums(samples[first : first + _FRAMES_AT_ONCE], round(sample_rate * _TILT_LAG_S))
         for first in range(0, len(samples), _FRAMES_AT_ONCE)
@@ -65,6 +80,7 @@ def measure(samples: NDArray[np.int16], sample_rate: int) -> Features:
         level_dbov=level_dbov(mean_square),
         tilt=np.clip(tilt, -1.0, 1.0),
         zero=(variation == 0) & (np.abs(total) <= _IDLE_MAGNITUDE * length),
+        bands=band_levels(samples, before),
     )
 
 

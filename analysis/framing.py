@@ -8,6 +8,7 @@ from analysis.audio import Encoding, decode
 from analysis.features import FRAMES_PER_S
 from analysis.resampling import NATIVE_HZ, Resampler, heard_rate
 from analysis.rows import Bools
+from analysis.spectrum import HOPS
 
 
 class Track:
@@ -41,6 +42,7 @@ class Track:
         self.frame_encoding = encoding if native else Encoding.LINEAR16
         self.frame_rate = heard_rate(sample_rate)
         self._frame_samples = self.frame_rate // FRAMES_PER_S
+        self._latest = self.frame_encoding.silence * (self._frame_samples // HOPS)
 
     def push(self, data: bytes) -> None:
         """Append audio: bytes in the track's encoding; half a sample waits for its other half."""
@@ -86,8 +88,9 @@ class Track:
         known = self._resampler.total if self._finished else self._resampler.reach
         return known(self._received) // self._frame_samples
 
-    def take(self, frames: int) -> tuple[bytes, Bools]:
-        """The next frames: their bytes in `frame_encoding`, and which of them were heard, (frames,).
+    def take(self, frames: int) -> tuple[bytes, bytes, Bools]:
+        """The next frames: the 10 ms before them and their bytes in `frame_encoding`, and which of them were heard,
+        (frames,).
 
         A frame is not heard if more than half of it is missing; missing samples read as an idle line.
         """
@@ -95,7 +98,8 @@ class Track:
             data = self._read_audio(frames * self._frame_samples)
         else:
             data = self._read_resampled(self._resampler, frames * self._frame_samples)
-        return data, self._heard(frames)
+        before, self._latest = self._latest, data[-len(self._latest) :]
+        return before, data, self._heard(frames)
 
     def _append_hole(self, samples: int) -> None:
         if samples <= 0:

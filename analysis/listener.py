@@ -85,7 +85,7 @@ class Listener(Rows):
         for step in range(len(heard)):
             stepping = (lengths > step)[:, None]
             self.end += stepping
-            frame = Features(frames.mean_square[step], frames.level_dbov[step], frames.tilt[step], frames.zero[step])
+            frame = frames.at(step)
             active = self._vad.step(frame, heard[step])
             self._spurts.step(active, self.end, stepping)
             now = self._moment(stepping, heard[step], active, frame)
@@ -98,9 +98,8 @@ class Listener(Rows):
         leaving = np.zeros_like(self.end, dtype=np.bool_)
         leaving[row] = True
         self._spurts.finish(leaving)
-        nothing = np.zeros(self.present.shape)
         nobody = np.zeros_like(self.present)
-        now = self._moment(leaving, nobody, nobody, Features(nothing, nothing, nothing, nobody))
+        now = self._moment(leaving, nobody, nobody, Features.of_nothing(nobody.shape))
         for detector in self._detectors:
             detector.finish(now)
         return self._collect()
