@@ -1,0 +1,1 @@
+"""How what the engine has learnt was made: material, labels, training. Nothing at run time imports it."""
