@@ -1,4 +1,4 @@
-"""The ears of many calls in lock-step: voice activity, talkspurts and detectors, one frame a step."""
+"""The ears of many calls in lock-step: look-ahead, voice activity, talkspurts and detectors, one frame a step."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -14,6 +14,7 @@ from analysis.detectors.silence import Silence, SilenceThresholds
 from analysis.detectors.spike import SpikeThresholds, VolumeSpike
 from analysis.features import Features
 from analysis.findings import Finding
+from analysis.lookahead import LOOK_AHEAD_FRAMES, LookAhead
 from analysis.moment import Moment
 from analysis.rows import CHANNELS, Bools, Ints, Rows, counts, flags
 from analysis.talkspurts import Talkspurts, TalkspurtThresholds
@@ -51,11 +52,12 @@ class Listener(Rows):
     """Hears frames of many calls, a row each; knows nothing of audio, bytes or call ids."""
 
     def __init__(self, thresholds: Thresholds) -> None:
-        self.end = counts(1)  # frames heard so far
+        self.end = counts(1)  # frames judged so far
         self.present = flags(CHANNELS)
+        self._ahead = LookAhead()
         self._vad = EnergyVad(thresholds.vad)
         self._spurts = Talkspurts(thresholds.talkspurt)
-        self._desk = Desk(self._vad.look_ahead_frames)
+        self._desk = Desk()
         self._detectors: tuple[Detector, ...] = (
             Overlap(self._desk, thresholds.overlap),
             Interrupt(self._desk, thresholds.interrupt, thresholds.overlap),
@@ -64,7 +66,7 @@ class Listener(Rows):
             VolumeSpike(self._desk, thresholds.spike),
         )
         parts = [rows for detector in self._detectors for rows in detector.rows]
-        self._parts: list[Rows] = [self._vad, self._spurts, *parts]
+        self._parts: list[Rows] = [self._ahead, self._vad, self._spurts, *parts]
 
     def resize(self, rows: int) -> None:
         super().resize(rows)
@@ -82,24 +84,25 @@ class Listener(Rows):
     def hear(self, frames: Features, heard: Bools, lengths: Ints) -> list[tuple[int, Finding]]:
         """Hear the next frames of all rows: features and `heard` (steps, rows, channels), `lengths` (rows,)
         of them each. Returns what was found, by row."""
+        frames, heard = self._ahead.delay(frames, heard, lengths)
         for step in range(len(heard)):
-            stepping = (lengths > step)[:, None]
-            self.end += stepping
-            frame = frames.at(step)
-            active = self._vad.step(frame, heard[step])
-            self._spurts.step(active, self.end, stepping)
-            now = self._moment(stepping, heard[step], active, frame)
-            for detector in self._detectors:
-                detector.step(now)
+            arrived = (lengths > step)[:, None]
+            self._ahead.known += arrived
+            self._step(frames.at(step), heard[step], arrived & (self._ahead.known > LOOK_AHEAD_FRAMES))
         return self._collect()
 
     def finish(self, row: int) -> list[tuple[int, Finding]]:
-        """The call of this row is over: end its talkspurts, close its events."""
+        """The call of this row is over: judge its last frames, end its talkspurts, close its events."""
         leaving = np.zeros_like(self.end, dtype=np.bool_)
         leaving[row] = True
+        nobody = np.zeros((LOOK_AHEAD_FRAMES, *self.present.shape), dtype=np.bool_)
+        nothing = Features.of_nothing(nobody.shape)
+        frames, heard = self._ahead.delay(nothing, nobody, leaving[:, 0] * LOOK_AHEAD_FRAMES)
+        for step in range(LOOK_AHEAD_FRAMES):
+            begun = self._ahead.known - self.end + step >= LOOK_AHEAD_FRAMES
+            self._step(frames.at(step), heard[step], leaving & begun)
         self._spurts.finish(leaving)
-        nobody = np.zeros_like(self.present)
-        now = self._moment(leaving, nobody, nobody, Features.of_nothing(nobody.shape))
+        now = self._moment(leaving, nobody[0], nobody[0], nothing.at(0))
         for detector in self._detectors:
             detector.finish(now)
         return self._collect()
@@ -109,10 +112,21 @@ class Listener(Rows):
         talk: list[int] = self._spurts.talk[row].tolist()
         return tuple(talk[: len(self._desk.names[row])])
 
+    def _step(self, frame: Features, heard: Bools, stepping: Bools) -> None:
+        """Judge one frame of the rows that are `stepping` (rows, 1)."""
+        self.end += stepping
+        heard = heard & stepping
+        active = self._vad.step(frame, heard)
+        self._spurts.step(active, self.end, stepping)
+        now = self._moment(stepping, heard, active, frame)
+        for detector in self._detectors:
+            detector.step(now)
+
     def _moment(self, stepping: Bools, heard: Bools, active: Bools, frame: Features) -> Moment:
         return Moment(
             stepping=stepping,
             end=self.end,
+            known=self._ahead.known,
             heard=heard,
             present=self.present,
             two=self.present[:, 1:],

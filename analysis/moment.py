@@ -14,6 +14,7 @@ class Moment:
     Attributes:
         stepping: (rows, 1), the calls that this is about; nothing else may change.
         end: (rows, 1), frames of the call so far, the present one included: the present time.
+        known: (rows, 1), frames of the call that have come so far, those by which the present one was judged included.
         heard: (rows, channels), the channel had audio in this frame.
         present: (rows, channels), the call has this channel at all.
         two: (rows, 1), the call has two channels.
@@ -24,6 +25,7 @@ class Moment:
 
     stepping: Bools
     end: Ints
+    known: Ints
     heard: Bools
     present: Bools
     two: Bools

@@ -38,9 +38,6 @@ class EnergyVad(Rows):
     from the first dip of the voice on, as until then the voice is all that is known of the noise.
     """
 
-    look_ahead_frames = 0
-    """Frames after the judged one that the judgement needs."""
-
     def __init__(self, thresholds: VadThresholds) -> None:
         self._limits = thresholds
         self.active = flags(CHANNELS)

@@ -21,7 +21,7 @@ Clip = NDArray[np.float32]
 CACHE = Path(__file__).parents[1] / "var" / "material"
 
 _SHORTEST_S = 0.25
-_NO_SPEECH = ("beep", "tone", "silence", "monkeys", "ring")  # in the names of files that hold none
+_NO_SPEECH = ("beep", "tone", "silence", "monkeys")  # in the names of files that hold none
 _TEXT = (
     "Good morning, thank you for calling, how can I help you today?",
     "I have been waiting for twenty minutes, and nobody could tell me anything.",

@@ -53,7 +53,7 @@ class Interrupt(Rows):
         same = now.spurts.running[:, ::-1] & (start == self.began)
         spoken_on = self.waiting & now.stepping & (last - self.yielded > self._limits.alone_after_frames)
         for row, channel in np.argwhere(spoken_on & same).tolist():
-            self._hand_in(row, channel, int(now.end[row, 0]))
+            self._hand_in(row, channel, int(now.known[row, 0]))
         self.waiting &= ~(now.stepping & (spoken_on | ~same))
 
     def _notice(self, now: Moment) -> None:
@@ -71,7 +71,7 @@ class Interrupt(Rows):
         np.copyto(self.began, began, where=interrupted)
         np.copyto(self.yielded, spurts.last, where=interrupted)
 
-    def _hand_in(self, row: int, channel: int, end: int) -> None:
+    def _hand_in(self, row: int, channel: int, known: int) -> None:
         names = self._desk.names[row]
         by = names[1 - channel]
         began = int(self.began[row, channel])
@@ -83,7 +83,7 @@ class Interrupt(Rows):
             timestamp=began * FRAME_MS,
             duration=length * FRAME_MS,
             severity=SEVERITIES[min(rank, HIGH + 1)],
-            detected_at=(end + self._desk.look_ahead_frames) * FRAME_MS,
+            detected_at=known * FRAME_MS,
             metadata={"by": by},
         )
         self._desk.hand_in(row, State.OPENED, event)

@@ -20,8 +20,7 @@ class Desk:
     `found` is emptied by its reader after every tick; it holds no more than one tick finds.
     """
 
-    def __init__(self, look_ahead_frames: int) -> None:
-        self.look_ahead_frames = look_ahead_frames
+    def __init__(self) -> None:
         self.names: dict[int, tuple[str, ...]] = {}
         self.found: list[tuple[int, Finding]] = []
 
@@ -63,7 +62,7 @@ class Lives(Rows):
         self.open |= where
         np.copyto(self.onset, onset, where=where)
         np.copyto(self.rank, rank, where=where)
-        np.copyto(self.detected, now.end + self._desk.look_ahead_frames, where=where)
+        np.copyto(self.detected, now.known, where=where)
         self._hand_in(where, until, State.OPENED)
 
     def grow(self, where: Bools, until: Ints, rank: Ints) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from analysis import CallAnalyzer, CallBank
 from analysis.audio import Encoding
-from tests.analysis.voices import bank_of, call, hear
+from tests.analysis.voices import LOOK_AHEAD_MS, bank_of, call, hear
 
 TWO_SECONDS = call(2000, [(500, 1500)], [])
 
@@ -150,4 +150,4 @@ def test_talk_counts_the_talkspurt_that_goes_on() -> None:
     bank = bank_of("c")
     bank.push("c", TWO_SECONDS[: 1000 * 8])
     bank.tick()
-    assert bank.stats("c").talk_ms == {"caller": 500, "agent": 0}
+    assert bank.stats("c").talk_ms == {"caller": 500 - LOOK_AHEAD_MS, "agent": 0}

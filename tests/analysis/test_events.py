@@ -7,13 +7,13 @@ from hypothesis import strategies as st
 
 from analysis.findings import State
 from tests.analysis import definitions
-from tests.analysis.voices import FRAME, babble, call, channel, closed, hear, room, spans, to_samples
+from tests.analysis.voices import FRAME, LOOK_AHEAD_MS, babble, call, channel, closed, hear, room, spans, to_samples
 
 
 def test_two_talkspurts_at_once_for_200_ms_are_an_overlap() -> None:
     found = hear(call(6000, [(1000, 3000)], [(2800, 4000)]))
     assert spans(found, "overlap") == [("all", 2800, 200, "low")]
-    assert closed(found, "overlap")[0].detected_at == 3000
+    assert closed(found, "overlap")[0].detected_at == 3000 + LOOK_AHEAD_MS
 
 
 def test_a_shorter_one_is_none() -> None:
@@ -29,7 +29,7 @@ def test_an_overlap_is_raised_at_1_s_and_at_2_5_s_and_closed_with_its_length() -
         (State.CLOSED, "high", 3000),
     ]
     assert {f.key for f in found} == {"overlap:all:2000"}
-    assert {f.event.detected_at for f in found} == {2200}
+    assert {f.event.detected_at for f in found} == {2200 + LOOK_AHEAD_MS}
 
 
 def test_overlaps_are_not_merged() -> None:
@@ -43,7 +43,7 @@ def test_who_yields_to_another_who_speaks_on_was_interrupted() -> None:
     assert (event.channel, event.timestamp, event.duration) == ("caller", 2500, 500)
     assert event.metadata == {"by": "agent"}
     assert event.severity == "medium", "one step up, as the agent interrupts"
-    assert event.detected_at == 3320, "the first frame beyond 300 ms after the caller yielded"
+    assert event.detected_at == 3320 + LOOK_AHEAD_MS, "the first frame beyond 300 ms after the caller yielded"
     assert [f.state for f in found if f.event.type == "interrupt"] == [State.OPENED, State.CLOSED]
 
 
@@ -70,7 +70,7 @@ def test_what_only_looks_like_an_interruption_is_none(agent: tuple[int, int]) ->
 def test_3_s_without_speech_are_a_long_pause_once_there_was_speech() -> None:
     found = hear(call(12000, [(4000, 5000)], [(8000, 9000)]))
     assert spans(found, "long_pause") == [("all", 5000, 3000, "low"), ("all", 9000, 3000, "low")]
-    assert [event.detected_at for event in closed(found, "long_pause")] == [8000, 12000]
+    assert [event.detected_at for event in closed(found, "long_pause")] == [8000 + LOOK_AHEAD_MS, 12000]
 
 
 def test_a_pause_is_raised_at_6_and_10_s_and_closed_with_the_call() -> None:

@@ -5,7 +5,7 @@ import pytest
 
 from analysis import CallBank, Finding
 from analysis.audio import Encoding
-from tests.analysis.voices import babble, bank_of, call, channel, closed, hear, room, to_samples
+from tests.analysis.voices import LOOK_AHEAD_MS, babble, bank_of, call, channel, closed, hear, room, to_samples
 
 TALK = [(start, start + 1600) for start in range(500, 60_000, 2000)]
 
@@ -20,7 +20,7 @@ def test_zeros_for_5_s_on_a_channel_that_carried_sound_are_a_dead_line() -> None
     samples[4000 * 8 : 11_000 * 8, 1] = 0
     found = hear(samples)
     assert silences(found) == [("digital", "agent", 4000, 7000, "high")]
-    assert closed(found, "silence")[0].detected_at == 9000
+    assert closed(found, "silence")[0].detected_at == 9000 + LOOK_AHEAD_MS
 
 
 def test_a_channel_that_never_carried_sound_is_given_15_s_from_the_others_first_speech() -> None:
@@ -28,7 +28,7 @@ def test_a_channel_that_never_carried_sound_is_given_15_s_from_the_others_first_
     samples[:, 1] = 0
     found = hear(samples)
     assert silences(found) == [("digital", "agent", 0, 20_000, "high")]
-    assert closed(found, "silence")[0].detected_at == 15_500
+    assert closed(found, "silence")[0].detected_at == 15_500 + LOOK_AHEAD_MS
 
 
 def test_a_laws_idle_code_is_zero_too() -> None:
@@ -55,13 +55,13 @@ def test_missing_packets_are_a_dead_line() -> None:
 def test_who_is_not_heard_for_15_s_from_the_others_first_speech_has_a_broken_line() -> None:
     found = hear(call(20_000, TALK[:9], []))
     assert silences(found) == [("one_way", "agent", 500, 19_500, "high")]
-    assert closed(found, "silence")[0].detected_at == 15_500
+    assert closed(found, "silence")[0].detected_at == 15_500 + LOOK_AHEAD_MS
 
 
 def test_who_was_heard_before_is_given_30_s() -> None:
     found = hear(call(45_000, TALK[:22], [(4200, 5000)]))
     assert silences(found) == [("one_way", "agent", 5000, 40_000, "high")]
-    assert closed(found, "silence")[0].detected_at == 35_000
+    assert closed(found, "silence")[0].detected_at == 35_000 + LOOK_AHEAD_MS
 
 
 def test_the_end_of_a_one_way_is_where_the_party_speaks_again() -> None:
@@ -76,7 +76,7 @@ def test_listening_to_a_monologue_is_no_silence() -> None:
 def test_5_s_in_which_nobody_speaks_are_quiet() -> None:
     found = hear(call(16_000, [(1000, 2000)], [(9000, 10_000)]))
     assert silences(found) == [("quiet", "all", 2000, 7000, "low"), ("quiet", "all", 10_000, 6000, "low")]
-    assert closed(found, "silence")[0].detected_at == 7000
+    assert closed(found, "silence")[0].detected_at == 7000 + LOOK_AHEAD_MS
 
 
 def test_a_dead_line_takes_the_stretch_from_quiet() -> None:

@@ -8,10 +8,13 @@ from numpy.typing import NDArray
 
 from analysis import CallAnalyzer, CallBank, Finding
 from analysis.audio import Encoding
+from analysis.features import FRAME_MS
 from analysis.findings import CallEvent, State
+from analysis.lookahead import LOOK_AHEAD_FRAMES
 
 RATE_HZ = 8000
 FRAME = 160
+LOOK_AHEAD_MS = LOOK_AHEAD_FRAMES * FRAME_MS
 SPEECH_DBOV = -22.0
 ROOM_DBOV = -64.0
 SYLLABLE_MS, DIP_MS = 400, 40  # speech has dips, else it is noise to a minimum-statistics floor
