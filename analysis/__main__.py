@@ -6,12 +6,14 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, NoReturn
 
 from analysis.audio import AudioError, Recording, open_recording
 from analysis.bank import CallBank, CallStats
 from analysis.features import FRAME_MS
 from analysis.findings import Heard, State
+from analysis.frames import FrameLog
 from analysis.report import describe, summary_record, summary_text
 
 _CALL = "recording"
@@ -43,6 +45,12 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
         metavar="A,B",
         help="names of a two-channel recording's channels (default: caller,agent); one channel is 'mixed'",
     )
+    parser.add_argument(
+        "--frames",
+        type=Path,
+        metavar="OUT.npz",
+        help="also write speech, its probability and the level of every 20 ms of each channel",
+    )
     return parser.parse_args(argv)
 
 
@@ -56,7 +64,28 @@ def main(argv: list[str] | None = None) -> int:
     except OSError as error:
         return _fail(f"{options.file}: {error.strerror}")
     names = options.channels if recording.channels == 2 else _MONO
-    return _listen(recording, names, as_json=options.json)
+    log = FrameLog(recording.channels) if options.frames else None
+    if log and (trouble := _cannot_write(options.frames)):
+        return _fail(trouble)
+    failed = _listen(recording, names, log, as_json=options.json)
+    return _saved(log, options.frames) or failed if log else failed
+
+
+def _cannot_write(path: Path) -> str | None:
+    """Why frames cannot be written there, before the recording is heard in vain."""
+    try:
+        path.open("ab").close()
+    except OSError as error:
+        return f"{path}: {error.strerror}"
+    return None
+
+
+def _saved(log: FrameLog, path: Path) -> int:
+    try:
+        log.save(path)
+    except OSError as error:
+        return _fail(f"{path}: {error.strerror}")
+    return 0
 
 
 def _fail(message: str) -> int:
@@ -64,12 +93,12 @@ def _fail(message: str) -> int:
     return 1
 
 
-def _listen(recording: Recording, names: tuple[str, ...], *, as_json: bool) -> int:
+def _listen(recording: Recording, names: tuple[str, ...], log: FrameLog | None, *, as_json: bool) -> int:
     if as_json:
         _print_record(_stream_record(recording, names))
     events: list[Heard] = []
     trouble: Exception | None = None
-    bank = CallBank()
+    bank = CallBank(observers=[log] if log else [])
     bank.open(_CALL, recording.sample_rate, names, recording.encoding)
     for event_or_error in _events(recording, bank):
         if not isinstance(event_or_error, AudioError):

@@ -1,7 +1,7 @@
 """The engine's front: many calls heard together (`CallBank`), or one (`CallAnalyzer`)."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -12,10 +12,11 @@ from analysis.audio import Encoding, decode, to_int16
 from analysis.features import FRAME_MS, FRAMES_PER_S, Features, measure
 from analysis.findings import Finding
 from analysis.framing import Track
-from analysis.listener import Listener, Thresholds
+from analysis.listener import Detector, Listener, Thresholds
 from analysis.resampling import check_rate
 from analysis.rows import CHANNELS, Bools, Ints
 from analysis.spectrum import HOPS
+from analysis.vad import NetworkVad, VoiceActivity
 
 Audio = bytes | NDArray[np.int16] | NDArray[np.float32] | NDArray[np.float64]
 
@@ -106,8 +107,15 @@ class CallBank:
     its other calls are unharmed.
     """
 
-    def __init__(self, thresholds: Thresholds | None = None) -> None:
-        self._listener = Listener(thresholds or Thresholds())
+    def __init__(
+        self,
+        thresholds: Thresholds | None = None,
+        vad: VoiceActivity | None = None,
+        observers: Sequence[Detector] = (),
+    ) -> None:
+        """`vad` replaces the engine's own voice activity; `observers` are told each step as the detectors are."""
+        limits = thresholds or Thresholds()
+        self._listener = Listener(limits, vad or NetworkVad(limits.vad), observers)
         self._calls: dict[str, _Call] = {}
         self._ids: dict[int, str] = {}
         self._capacity = 1

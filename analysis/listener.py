@@ -18,7 +18,7 @@ from analysis.lookahead import LOOK_AHEAD_FRAMES, LookAhead
 from analysis.moment import Moment
 from analysis.rows import CHANNELS, Bools, Ints, Rows, counts, flags
 from analysis.talkspurts import Talkspurts, TalkspurtThresholds
-from analysis.vad import EnergyVad, VadThresholds
+from analysis.vad import Probabilities, VadThresholds, VoiceActivity
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +51,11 @@ class Detector(Protocol):
 class Listener(Rows):
     """Hears frames of many calls, a row each; knows nothing of audio, bytes or call ids."""
 
-    def __init__(self, thresholds: Thresholds) -> None:
+    def __init__(self, thresholds: Thresholds, vad: VoiceActivity, observers: Sequence[Detector]) -> None:
         self.end = counts(1)  # frames judged so far
         self.present = flags(CHANNELS)
         self._ahead = LookAhead()
-        self._vad = EnergyVad(thresholds.vad)
+        self._vad = vad
         self._spurts = Talkspurts(thresholds.talkspurt)
         self._desk = Desk()
         self._detectors: tuple[Detector, ...] = (
@@ -64,9 +64,10 @@ class Listener(Rows):
             LongPause(self._desk, thresholds.pause),
             Silence(self._desk, thresholds.silence),
             VolumeSpike(self._desk, thresholds.spike),
+            *observers,
         )
         parts = [rows for detector in self._detectors for rows in detector.rows]
-        self._parts: list[Rows] = [self._ahead, self._vad, self._spurts, *parts]
+        self._parts: list[Rows] = [self._ahead, *self._vad.rows, self._spurts, *parts]
 
     def resize(self, rows: int) -> None:
         super().resize(rows)
@@ -84,11 +85,13 @@ class Listener(Rows):
     def hear(self, frames: Features, heard: Bools, lengths: Ints) -> list[tuple[int, Finding]]:
         """Hear the next frames of all rows: features and `heard` (steps, rows, channels), `lengths` (rows,)
         of them each. Returns what was found, by row."""
+        probability = self._vad.judge(frames, heard, lengths)
         frames, heard = self._ahead.delay(frames, heard, lengths)
         for step in range(len(heard)):
             arrived = (lengths > step)[:, None]
             self._ahead.known += arrived
-            self._step(frames.at(step), heard[step], arrived & (self._ahead.known > LOOK_AHEAD_FRAMES))
+            stepping = arrived & (self._ahead.known > LOOK_AHEAD_FRAMES)
+            self._step(frames.at(step), heard[step], probability[step], stepping)
         return self._collect()
 
     def finish(self, row: int) -> list[tuple[int, Finding]]:
@@ -97,12 +100,15 @@ class Listener(Rows):
         leaving[row] = True
         nobody = np.zeros((LOOK_AHEAD_FRAMES, *self.present.shape), dtype=np.bool_)
         nothing = Features.of_nothing(nobody.shape)
-        frames, heard = self._ahead.delay(nothing, nobody, leaving[:, 0] * LOOK_AHEAD_FRAMES)
+        lengths = leaving[:, 0] * LOOK_AHEAD_FRAMES
+        probability = self._vad.judge(nothing, nobody, lengths)
+        frames, heard = self._ahead.delay(nothing, nobody, lengths)
         for step in range(LOOK_AHEAD_FRAMES):
             begun = self._ahead.known - self.end + step >= LOOK_AHEAD_FRAMES
-            self._step(frames.at(step), heard[step], leaving & begun)
+            self._step(frames.at(step), heard[step], probability[step], leaving & begun)
         self._spurts.finish(leaving)
-        now = self._moment(leaving, nobody[0], nobody[0], nothing.at(0))
+        silent = np.zeros(self.present.shape, dtype=np.float32)
+        now = self._moment(leaving, nobody[0], silent, nobody[0], nothing.at(0))
         for detector in self._detectors:
             detector.finish(now)
         return self._collect()
@@ -112,17 +118,19 @@ class Listener(Rows):
         talk: list[int] = self._spurts.talk[row].tolist()
         return tuple(talk[: len(self._desk.names[row])])
 
-    def _step(self, frame: Features, heard: Bools, stepping: Bools) -> None:
+    def _step(self, frame: Features, heard: Bools, probability: Probabilities, stepping: Bools) -> None:
         """Judge one frame of the rows that are `stepping` (rows, 1)."""
         self.end += stepping
         heard = heard & stepping
-        active = self._vad.step(frame, heard)
+        active = self._vad.decide(probability, heard)
         self._spurts.step(active, self.end, stepping)
-        now = self._moment(stepping, heard, active, frame)
+        now = self._moment(stepping, heard, probability, active, frame)
         for detector in self._detectors:
             detector.step(now)
 
-    def _moment(self, stepping: Bools, heard: Bools, active: Bools, frame: Features) -> Moment:
+    def _moment(
+        self, stepping: Bools, heard: Bools, probability: Probabilities, active: Bools, frame: Features
+    ) -> Moment:
         return Moment(
             stepping=stepping,
             end=self.end,
@@ -130,6 +138,7 @@ class Listener(Rows):
             heard=heard,
             present=self.present,
             two=self.present[:, 1:],
+            probability=probability,
             active=active,
             frame=frame,
             spurts=self._spurts,

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from analysis.features import Features
 from analysis.rows import Bools, Ints
 from analysis.talkspurts import Talkspurts
+from analysis.vad import Probabilities
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +19,7 @@ class Moment:
         heard: (rows, channels), the channel had audio in this frame.
         present: (rows, channels), the call has this channel at all.
         two: (rows, 1), the call has two channels.
+        probability: (rows, channels), how probable speech is in this frame, 0..1.
         active: (rows, channels), somebody speaks.
         frame: features of the frame, meaningless where not heard.
         spurts: the talkspurts, this frame included.
@@ -29,6 +31,7 @@ class Moment:
     heard: Bools
     present: Bools
     two: Bools
+    probability: Probabilities
     active: Bools
     frame: Features
     spurts: Talkspurts

@@ -12,8 +12,8 @@ import pytest
 from analysis import CallAnalyzer
 from analysis.findings import State
 from tests.analysis.test_audio import MULAW, wav
-from tests.analysis.test_invariance import MS, SAMPLES
-from tests.analysis.voices import closed, hear
+from tests.analysis.test_invariance import EXPECTED, MS, SAMPLES
+from tests.analysis.voices import closed
 
 ROOT = Path(__file__).parents[2]
 
@@ -45,7 +45,7 @@ def test_json_gives_the_stream_every_event_as_it_closes_and_a_summary(recording:
         "channels": ["caller", "agent"],
         "durationMs": MS,
     }
-    assert middle == [event.record() for event in closed(hear(SAMPLES))]
+    assert middle == [event.record() for event in closed(EXPECTED)]
     assert set(last) == {"record", "summary", "talkMs", "events", "anomalies", "mosScore"}
     assert last["record"] == "summary"
     assert sum(last["events"].values()) == len(middle)
@@ -57,7 +57,7 @@ def test_the_report_shows_each_event_at_its_time(recording: Path) -> None:
     done = run(recording, "--channels", "bob,eve")
     assert (done.returncode, done.stderr) == (0, "")
     assert "bob spoke" in done.stdout
-    for event in closed(hear(SAMPLES)):
+    for event in closed(EXPECTED):
         assert f"0:{event.timestamp // 1000:02}.{event.timestamp % 1000:03}" in done.stdout
     assert "interrupted by eve" in done.stdout
 
@@ -78,9 +78,7 @@ def test_a_truncated_recording_is_heard_as_far_as_it_goes(tmp_path: Path) -> Non
     assert done.returncode == 1
     assert done.stderr == f"{path}: truncated, 1000 bytes of audio are missing\n"
     assert [r["record"] for r in records(done.stdout)][-1] == "summary"
-    assert [r for r in records(done.stdout) if r["record"] == "event"] == [
-        event.record() for event in closed(hear(SAMPLES))
-    ]
+    assert [r for r in records(done.stdout) if r["record"] == "event"] == [event.record() for event in closed(EXPECTED)]
 
 
 def test_a_file_that_is_no_audio_or_not_there_is_one_line_and_exit_1(tmp_path: Path) -> None:

@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 
 from analysis import CallBank, Finding
 from analysis.audio import Encoding, decode
-from tests.analysis.voices import babble, bank_of, call, pieces, room
+from analysis.vad import NetworkVad, VadThresholds
+from tests.analysis import voices
+from tests.analysis.voices import call, pieces, room, talk
 
 MS = 16_000
 SIZES = st.lists(st.integers(1, 4000), min_size=1, max_size=6)
@@ -21,10 +23,15 @@ def eventful(seed: int = 0) -> np.ndarray:
     later = 20 * (seed % 23)
     caller = [(300 + later, 2400 + later), (3000, 4600 + later)]
     agent = [(1500, 1900), (2000 + later, 3400), (13_000, 14_500 - later)]
-    samples = call(MS, caller, agent)
-    samples[(3800 + later) * 8 : 4400 * 8, 0] = np.rint(babble(600 - later, seed, -8))
+    samples = call(MS, caller, agent, talk)
+    samples[(3800 + later) * 8 : 4400 * 8, 0] = np.rint(talk(600 - later, seed, -8))
     samples[5000 * 8 : (10_200 + later) * 8, 1] = 0
     return samples
+
+
+def bank_of(call_id: str, encoding: Encoding = Encoding.LINEAR16) -> CallBank:
+    """A bank with one open two-party call and the engine's own ears."""
+    return voices.bank_of(call_id, encoding, vad=NetworkVad(VadThresholds()))
 
 
 def solo(samples: np.ndarray) -> list[Finding]:
