@@ -122,7 +122,7 @@ class Listener(Rows):
         """Judge one frame of the rows that are `stepping` (rows, 1)."""
         self.end += stepping
         heard = heard & stepping
-        active = self._vad.decide(probability, heard)
+        active = self._vad.decide(probability, frame, heard)
         self._spurts.step(active, self.end, stepping)
         now = self._moment(stepping, heard, probability, active, frame)
         for detector in self._detectors:

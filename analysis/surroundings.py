@@ -86,13 +86,20 @@ class Surroundings(Rows):
         weight = telling[:, :, None] / np.clip(age, np.float32(1.0), _MEAN_FRAMES)
         apart = bands - self.mean
         self.mean += apart * weight
-        self.spread += (np.abs(apart) - self.spread) * weight
+        np.abs(apart, out=apart)
+        apart -= self.spread
+        apart *= weight
+        self.spread += apart
         rise = _RISE + _FIRST_RISE * np.maximum(np.float32(0.0), np.float32(1.0) - age / _FIRST_FRAMES)
-        above = np.maximum(bands, _QUIETEST_FLOOR) - self.floor
-        self.floor += np.where(above < 0, above * _FALL, np.minimum(above, rise)) * telling[:, :, None]
+        above = np.maximum(bands, _QUIETEST_FLOOR)
+        above -= self.floor
+        change = np.minimum(above, np.float32(0.0)) * _FALL
+        change += np.minimum(np.maximum(above, np.float32(0.0), out=above), rise, out=above)
+        change *= telling[:, :, None]
+        self.floor += change
         louder = loudness[:, :, None] - self.level
-        change = np.where(louder > 0, louder * _LEVEL_RISE, np.maximum(-_LEVEL_FALL, _QUIETEST_LEVEL - self.level))
-        self.level += change * telling[:, :, None]
+        towards = np.where(louder > 0, louder * _LEVEL_RISE, np.maximum(-_LEVEL_FALL, _QUIETEST_LEVEL - self.level))
+        self.level += towards * telling[:, :, None]
 
     def _describe(self, channel: Steps) -> None:
         np.subtract(self.floor, self.level, out=channel[:, :, :BANDS])

@@ -8,9 +8,9 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.features import Features
+from analysis.features import FRAMES_PER_S, SILENT_DBOV, Features
 from analysis.network import Network
-from analysis.rows import CHANNELS, Bools, Ints, Rows, flags
+from analysis.rows import CHANNELS, Bools, Floats, Ints, Rows, counts, flags, values
 from analysis.surroundings import Surroundings, inputs
 
 Probabilities = NDArray[np.float32]
@@ -20,10 +20,15 @@ _FRAMES_AT_ONCE = 2048  # their inputs and activations stay in the cache
 
 @dataclass(frozen=True, slots=True)
 class VadThresholds:
-    """How probable speech must be to begin, and to go on."""
+    """How probable speech must be to begin and to go on, and how loud: relative to the mean level of the speech so far,
+    which is forgotten slowly, and at all."""
 
     begin: float = 0.6
     go_on: float = 0.4
+    below_speech_db: float = 28.0
+    quietest_dbov: float = -66.0
+    speech_level_frames: int = 3 * FRAMES_PER_S
+    speech_level_fall_db: float = 0.5 / FRAMES_PER_S
 
 
 class VoiceActivity(Protocol):
@@ -37,13 +42,14 @@ class VoiceActivity(Protocol):
         """Take the next frames of all rows, features and `heard` (steps, rows, channels), of which `lengths` (rows,)
         count. Returns how probable it is that the frame LOOK_AHEAD_FRAMES before each is speech, of that shape."""
 
-    def decide(self, probability: Probabilities, heard: Bools) -> Bools:
+    def decide(self, probability: Probabilities, frame: Features, heard: Bools) -> Bools:
         """Whether a frame of each row is speech, (rows, channels); it is none where not `heard`."""
 
 
 class NetworkVad(Rows):
-    """A network judges how a frame's bands, and those of 200 ms before and 40 ms after it, stand out from the noise and
-    the level of the channel. `training/vad.py` has trained it. A frame without audio decides nothing.
+    """A network judges how a frame's bands, and those a little before and 40 ms after it, stand out from the noise and
+    the level of the channel; `training/vad.py` has trained it. What is far weaker than the speech before is none,
+    whatever it thinks. A frame without audio decides nothing.
     """
 
     def __init__(self, thresholds: VadThresholds) -> None:
@@ -51,6 +57,8 @@ class NetworkVad(Rows):
         self._network = _network()
         self._surroundings = Surroundings()
         self.active = flags(CHANNELS)
+        self.spoken = counts(CHANNELS)
+        self.speech_dbov = values(CHANNELS, initial=SILENT_DBOV)  # a slow mean, in dB, of what was active
         self.rows = (self, self._surroundings)
 
     def judge(self, frames: Features, heard: Bools, lengths: Ints) -> Probabilities:
@@ -65,11 +73,22 @@ class NetworkVad(Rows):
                 probability[:, part] = judged.reshape(probability[:, part].shape)
         return probability
 
-    def decide(self, probability: Probabilities, heard: Bools) -> Bools:
+    def decide(self, probability: Probabilities, frame: Features, heard: Bools) -> Bools:
         """See `VoiceActivity`."""
-        active: Bools = heard & (probability >= np.where(self.active, self._limits.go_on, self._limits.begin))
+        limits = self._limits
+        probable = probability >= np.where(self.active, limits.go_on, limits.begin)
+        quietest = np.maximum(self.speech_dbov - limits.below_speech_db, limits.quietest_dbov)
+        active: Bools = heard & probable & (frame.level_dbov >= quietest)
         np.copyto(self.active, active, where=heard)
+        self._learn_level(frame.level_dbov, heard, active)
         return active
+
+    def _learn_level(self, level_dbov: Floats, heard: Bools, active: Bools) -> None:
+        self.spoken += active
+        weight = 1.0 / np.clip(self.spoken, 1, self._limits.speech_level_frames)
+        towards = self.speech_dbov + (level_dbov - self.speech_dbov) * weight
+        fallen = np.maximum(self.speech_dbov - self._limits.speech_level_fall_db, SILENT_DBOV)
+        np.copyto(self.speech_dbov, np.where(active, towards, fallen), where=heard)
 
 
 @cache

@@ -5,8 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.fft import irfft, rfft
-from scipy.signal import butter, fftconvolve, resample_poly, sosfilt
+from scipy.signal import butter, fftconvolve, sosfilt
 
 from analysis.audio import Encoding, decode
 from training.material import Clip, Part, Voice, active_level_dbov, speech_hops, voices
@@ -15,7 +14,6 @@ from training.noises import RATE_HZ, noises, signals
 FRAME = RATE_HZ // 50
 
 _HOP = RATE_HZ // 100
-_NATURAL, _PACES = 24, (20, 29)
 _G711 = [np.sort(decode(bytes(range(256)), law).astype(np.float64)) for law in (Encoding.MULAW, Encoding.ALAW)]
 
 
@@ -31,11 +29,10 @@ class Exchange:
     """Makes lines out of one part of the material, each by its own seed.
 
     Voices are drawn by the amount of speech there is of them, to the power of a half; recorded ones four times as
-    often as synthetic ones. To learn from, they are made slower and deeper or faster and higher, by up to a sixth.
+    often as synthetic ones.
     """
 
     def __init__(self, part: Part) -> None:
-        self._changing = part == "train"
         made = [(voice, voice.clips()) for voice in voices(part)]
         self._clips = [clips for _, clips in made]
         shares = np.array([_share(voice, clips) for voice, clips in made])
@@ -72,12 +69,11 @@ class Exchange:
     def talk(self, n: int, rng: np.random.Generator) -> tuple[Clip, NDArray[np.bool_]]:
         """Utterances of one voice, active level 0 dB, with pauses, and the frames that are speech."""
         clips = self._clips[rng.choice(len(self._clips), p=self._shares)]
-        pace = rng.integers(*_PACES) if self._changing else _NATURAL
         sound, hops = np.zeros(n), np.zeros(n // _HOP, dtype=np.bool_)
         pause_hops = 100 * rng.choice([0.4, 1.0, 2.5])
         at = 0 if rng.random() < 0.25 else int(rng.exponential(pause_hops))
         while at < len(hops):
-            clip = _paced(clips[rng.integers(len(clips))], int(pace))
+            clip = clips[rng.integers(len(clips))]
             speech = speech_hops(clip, RATE_HZ)[: len(hops) - at]
             gain_db = rng.normal(0, 1.5) - active_level_dbov(clip, RATE_HZ)
             if gain_db < 70:  # not an empty file
@@ -95,10 +91,6 @@ class Exchange:
             first, last = np.sort(rng.integers(0, n, 2))
             noise[first:last] *= 10 ** (rng.choice([-60.0, -10.0, 10.0]) / 20)
         return noise + _at(rng.standard_normal(n), -rng.uniform(35, 60))
-
-
-def _paced(clip: Clip, pace: int) -> Clip:
-    return clip if pace == _NATURAL else resample_poly(clip, _NATURAL, pace)
 
 
 def _share(voice: Voice, clips: list[Clip]) -> float:
@@ -124,11 +116,9 @@ def _carried(sound: Clip, rng: np.random.Generator) -> Clip:
     """Through a telephone: its band, its timbre, its gain (-45..-10 dBov), sometimes too much of it."""
     low_hz, high_hz = rng.choice([80.0, 200.0, 300.0]), rng.choice([3400.0, 3600.0, 3900.0])
     sound = sosfilt(butter(3, (low_hz, high_hz), "bandpass", fs=RATE_HZ, output="sos"), sound)
-    if rng.random() < 0.6:
-        timbre_db = rng.normal(0, rng.uniform(1, 6), 6)  # of six points up to 4 kHz
-        spectrum = rfft(sound)
-        gains_db = np.interp(np.linspace(0, 5, len(spectrum)), np.arange(6), timbre_db)
-        sound = irfft(spectrum * 10 ** (gains_db / 20), len(sound))
+    if rng.random() < 0.5:
+        tilt = rng.uniform(-0.6, 0.6)
+        sound = sound + tilt * np.concatenate([[0.0], sound[:-1]])
     sound = sound * 10 ** (rng.uniform(-45, -10) / 20)
     if rng.random() < 0.1:
         return np.clip(sound * 10 ** (rng.uniform(6, 20) / 20), -1, 1) * rng.uniform(0.1, 1.0)

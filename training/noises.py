@@ -43,7 +43,6 @@ def noises(part: Part) -> dict[str, Noise]:
         "street": _street,
         "wind": _wind,
         "breath": _breath,
-        "bursts": _bursts,
     }
     test: dict[str, Noise] = {"pink": _pink, "engine": _engine, "rain": _rain, "traffic": _traffic}
     return shared | (train if part == "train" else test)
@@ -139,17 +138,6 @@ def _breath(n: int, rng: np.random.Generator) -> Clip:
     period_s = rng.uniform(1.5, 4)
     swell = np.maximum(0, np.sin(2 * np.pi * (np.arange(n) / RATE_HZ / period_s + rng.random()))) ** 2
     return noise * (swell + 0.003)
-
-
-def _bursts(n: int, rng: np.random.Generator) -> Clip:
-    """Noises that begin and end at once and last 0.1 to 3 s: a tap, a vacuum cleaner, a passing lorry."""
-    sound = 0.003 * rng.standard_normal(n)
-    at = 0
-    while at < n:
-        length = min(n - at, int(rng.uniform(0.1, 3.0) * RATE_HZ))
-        sound[at : at + length] += _sum(_coloured(length, rng)) * rng.uniform(0.2, 1.0)
-        at += length + int(rng.uniform(0.2, 4.0) * RATE_HZ)
-    return sound
 
 
 def _pink(n: int, rng: np.random.Generator) -> Clip:

@@ -103,6 +103,34 @@ def test_a_wrong_call_is_one_line_and_exit_2(arguments: tuple[str, ...], named: 
     assert named in done.stderr
 
 
+@pytest.mark.parametrize("channels", [1, 2])
+def test_frames_hold_speech_probability_and_level_of_every_20_ms_at_its_true_time(
+    tmp_path: Path, channels: int
+) -> None:
+    path, out = tmp_path / "call.wav", tmp_path / "out.npz"
+    samples = SAMPLES[: 5010 * 8, :channels]  # half a frame is left over
+    path.write_bytes(wav(samples.astype("<i2").tobytes(), channels=channels))
+    done = run(path, "--json", "--frames", out)
+    assert (done.returncode, done.stderr) == (0, "")
+    with np.load(out) as frames:
+        speech, probability, level = frames["speech"], frames["probability"], frames["levelDbov"]
+    assert (speech.dtype, probability.dtype, level.dtype) == (np.bool_, np.float32, np.float32)
+    assert speech.shape == probability.shape == level.shape == (channels, 250)
+    talk_ms = records(done.stdout)[-1]["talkMs"]
+    assert [20 * int(row.sum()) for row in speech] == list(talk_ms.values())
+    assert abs(int(speech[0].argmax()) - 15) <= 3, "the caller speaks from 300 ms on"
+    truth = samples[: 5000 * 8, 0].reshape(-1, 160).astype(float)
+    np.testing.assert_allclose(level[0], 20 * np.log10(truth.std(axis=1) / 32768), atol=0.11)
+    assert probability[0, 20:110].mean() > 0.9
+    assert probability[0, 125:145].mean() < 0.4
+
+
+def test_frames_that_cannot_be_written_are_said_before_the_recording_is_heard(recording: Path, tmp_path: Path) -> None:
+    done = run(recording, "--json", "--frames", tmp_path / "gone" / "out.npz")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == f"{tmp_path / 'gone' / 'out.npz'}: No such file or directory\n"
+
+
 def test_a_reader_that_leaves_early_is_no_error(recording: Path) -> None:
     with subprocess.Popen(
         [sys.executable, "-m", "analysis", str(recording), "--json"],

@@ -10,7 +10,7 @@ from analysis import CallBank, Finding
 from analysis.audio import Encoding
 from analysis.features import FRAME_MS, Features
 from analysis.findings import CallEvent, State
-from analysis.lookahead import LOOK_AHEAD_FRAMES, LookAhead
+from analysis.lookahead import LOOK_AHEAD_FRAMES
 from analysis.rows import Bools, Ints, Rows
 from analysis.vad import Probabilities, VoiceActivity
 
@@ -80,19 +80,16 @@ def call(
     return to_samples(channel(ms, caller, 1, voice), channel(ms, agent, 2, voice))
 
 
-class LevelVad(Rows):
+class LevelVad:
     """Speech is what is louder than -40 dBov: makes the activity of synthetic calls known to the frame."""
 
-    def __init__(self) -> None:
-        self._ahead = LookAhead()
-        self.rows = (self._ahead,)
+    rows: Sequence[Rows] = ()
 
     def judge(self, frames: Features, heard: Bools, lengths: Ints) -> Probabilities:
-        delayed, _ = self._ahead.delay(frames, heard, lengths)
-        return (delayed.level_dbov > -40.0).astype(np.float32)
+        return np.zeros(heard.shape, dtype=np.float32)
 
-    def decide(self, probability: Probabilities, heard: Bools) -> Bools:
-        return heard & (probability > 0.5)
+    def decide(self, probability: Probabilities, frame: Features, heard: Bools) -> Bools:
+        return heard & (frame.level_dbov > -40.0)
 
 
 def hear(samples: Samples, channels: Sequence[str] = ("caller", "agent")) -> list[Finding]:
