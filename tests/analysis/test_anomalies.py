@@ -12,12 +12,15 @@ from numpy.typing import NDArray
 from analysis import CallAnalyzer, CallBank, Finding
 from analysis.audio import Encoding, decode, open_recording
 from analysis.findings import Anomaly, State
-from tests.analysis.voices import RATE_HZ, SPEECH_DBOV, amplitude, bank_of, channel, hear, room, to_samples
+from tests.analysis.voices import RATE_HZ, SPEECH_DBOV, LevelVad, amplitude, bank_of, channel, hear, room, to_samples
 
 REAL_CALL = Path(__file__).parents[3] / "shared" / "data" / "real-call.wav"
 MS = 30_000
 CALLER = [(300, 9000), (10_000, 18_000), (19_500, 28_500)]
 AGENT = [(9300, 9900), (18_300, 19_300)]
+
+SOFTER = 10 ** (-8 / 20)
+"""Brings noise that is not far below the voice to where these tests' activity does not take it for speech."""
 
 Sound = NDArray[np.float64]
 
@@ -34,7 +37,7 @@ def heard(caller: Sound, agent: Sound | None = None) -> list[Anomaly]:
 
 def heard_each(*calls: np.ndarray) -> list[list[Anomaly]]:
     """The anomalies of each of some calls, heard together as that is quicker."""
-    bank = CallBank()
+    bank = CallBank(vad=LevelVad())
     found: dict[str, list[Finding]] = {str(number): [] for number in range(len(calls))}
     for call_id, samples in zip(found, calls, strict=True):
         bank.open(call_id)
@@ -149,7 +152,7 @@ def test_speech_at_the_rails_is_distorted_and_below_them_it_is_not() -> None:
 
 def test_noise_that_is_not_far_below_the_voice_is_told_with_its_distance() -> None:
     expected = {28: [], 17: ["low"], 12: ["medium"]}
-    noisy = [voice() + room(MS, 9, SPEECH_DBOV - snr_db) for snr_db in expected]
+    noisy = [(voice() + room(MS, 9, SPEECH_DBOV - snr_db)) * SOFTER for snr_db in expected]
     for (snr_db, severities), found in zip(expected.items(), heard_each(*beside_an_agent(*noisy)), strict=True):
         noises = of_type("background_noise", found)
         assert [(a.channel, a.severity) for a in noises] == [("caller", severity) for severity in severities]
@@ -169,7 +172,7 @@ def test_a_party_who_becomes_far_quieter_is_told_of_and_so_is_one_who_is_it_all_
     assert (found.type, found.channel, found.severity) == ("volume_inconsistency", "caller", "low")
     assert 60_000 < found.timestamp <= 70_000
     assert "quieter" in found.description
-    both = [channel(MS, [(300, 4000), (8000, 14_000), (20_000, 26_000)], 2) * gain for gain in (1.0, 0.1)]
+    both = [channel(MS, [(300, 4000), (8000, 14_000), (20_000, 26_000)], 2) * gain for gain in (2.2, 0.22)]
     assert [(a.type, a.channel, a.severity) for a in heard(*both)] == [("volume_inconsistency", "agent", "medium")]
 
 
@@ -231,7 +234,8 @@ def test_loud_noise_is_no_wrong_format_but_evenly_spread_bytes_are() -> None:
 
 def damaged() -> np.ndarray:
     """A call with most kinds of anomalies in it."""
-    caller = lossy(voice() + room(MS, 9, SPEECH_DBOV - 16), "zero", [(at, at + 40) for at in range(1000, 8000, 900)])
+    noisy = (voice() + room(MS, 9, SPEECH_DBOV - 16)) * SOFTER
+    caller = lossy(noisy, "zero", [(at, at + 40) for at in range(1000, 8000, 900)])
     caller = lossy(caller, "repeat", [(at, at + 20) for at in range(11_000, 17_000, 700)])
     limit = amplitude(SPEECH_DBOV) * 1.5
     agent = np.clip(channel(MS, [(200, 8000), (12_000, 20_000)], 2), -limit, limit)
@@ -250,19 +254,20 @@ def test_the_call_of_these_tests_is_damaged() -> None:
 @settings(deadline=None, max_examples=6)
 @given(st.lists(st.integers(1, 9000), min_size=1, max_size=5))
 def test_they_do_not_depend_on_how_audio_was_cut(sizes: list[int]) -> None:
-    analyzer = CallAnalyzer()
+    bank = bank_of("c")
     found: list[Finding] = []
     at = 0
     for size in cycle(sizes):
-        found += analyzer.push(DAMAGED[at : at + size])
+        bank.push("c", DAMAGED[at : at + size])
+        found += [finding for _, finding in bank.tick()]
         at += size
         if at >= len(DAMAGED):
             break
-    assert found + analyzer.finish() == EXPECTED
+    assert found + bank.close("c") == EXPECTED
 
 
 def test_they_do_not_depend_on_the_other_calls_of_the_bank() -> None:
-    bank = CallBank()
+    bank = CallBank(vad=LevelVad())
     found: dict[str, list[Finding]] = {str(number): [] for number in range(11)}
     for call_id in found:
         bank.open(call_id)
@@ -295,7 +300,9 @@ def test_a_real_call_that_is_clipped_on_both_channels_is_distorted_and_nothing_e
     recording = open_recording(REAL_CALL)
     samples = decode(b"".join(recording.blocks(5000)), recording.encoding).reshape(-1, 2)
     assert recording.sample_rate == RATE_HZ
-    assert sorted((a.type, a.channel) for a in anomalies(hear(samples))) == [
+    analyzer = CallAnalyzer()
+    found = analyzer.push(samples) + analyzer.finish()
+    assert sorted((a.type, a.channel) for a in anomalies(found)) == [
         ("distortion", "agent"),
         ("distortion", "caller"),
     ]
