@@ -1,20 +1,28 @@
 """The ears of many calls in lock-step: look-ahead, voice activity, talkspurts and detectors, one frame a step."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import numpy as np
 
+from analysis.detectors.background_noise import BackgroundNoise, BackgroundNoiseThresholds
+from analysis.detectors.distortion import Distortion, DistortionThresholds
+from analysis.detectors.dropouts import Dropouts, DropoutThresholds
+from analysis.detectors.excessive_silence import ExcessiveSilence, ExcessiveSilenceThresholds
 from analysis.detectors.interrupt import Interrupt, InterruptThresholds
 from analysis.detectors.lives import Desk
 from analysis.detectors.overlap import Overlap, OverlapThresholds
 from analysis.detectors.pause import LongPause, PauseThresholds
 from analysis.detectors.silence import Silence, SilenceThresholds
 from analysis.detectors.spike import SpikeThresholds, VolumeSpike
-from analysis.features import Features
+from analysis.detectors.volume_inconsistency import VolumeInconsistency, VolumeInconsistencyThresholds
+from analysis.detectors.wrong_format import WrongFormat, WrongFormatThresholds
+from analysis.features import FRAMES_PER_S, Features
 from analysis.findings import Finding
+from analysis.levels import Levels
 from analysis.lookahead import LOOK_AHEAD_FRAMES, LookAhead
+from analysis.misreading import Misreading
 from analysis.moment import Moment
 from analysis.rows import CHANNELS, Bools, Ints, Rows, counts, flags
 from analysis.talkspurts import Talkspurts, TalkspurtThresholds
@@ -32,6 +40,12 @@ class Thresholds:
     pause: PauseThresholds = field(default_factory=PauseThresholds)
     silence: SilenceThresholds = field(default_factory=SilenceThresholds)
     spike: SpikeThresholds = field(default_factory=SpikeThresholds)
+    wrong_format: WrongFormatThresholds = field(default_factory=WrongFormatThresholds)
+    background_noise: BackgroundNoiseThresholds = field(default_factory=BackgroundNoiseThresholds)
+    distortion: DistortionThresholds = field(default_factory=DistortionThresholds)
+    dropouts: DropoutThresholds = field(default_factory=DropoutThresholds)
+    excessive_silence: ExcessiveSilenceThresholds = field(default_factory=ExcessiveSilenceThresholds)
+    volume_inconsistency: VolumeInconsistencyThresholds = field(default_factory=VolumeInconsistencyThresholds)
 
 
 class Detector(Protocol):
@@ -57,17 +71,24 @@ class Listener(Rows):
         self._ahead = LookAhead()
         self._vad = vad
         self._spurts = Talkspurts(thresholds.talkspurt)
+        self._levels = Levels()
         self._desk = Desk()
+        self._wrong_format = WrongFormat(self._desk, thresholds.wrong_format)
         self._detectors: tuple[Detector, ...] = (
             Overlap(self._desk, thresholds.overlap),
             Interrupt(self._desk, thresholds.interrupt, thresholds.overlap),
             LongPause(self._desk, thresholds.pause),
             Silence(self._desk, thresholds.silence),
             VolumeSpike(self._desk, thresholds.spike),
+            BackgroundNoise(self._desk, thresholds.background_noise, self._levels),
+            Distortion(self._desk, thresholds.distortion),
+            Dropouts(self._desk, thresholds.dropouts, self._levels),
+            ExcessiveSilence(self._desk, thresholds.excessive_silence),
+            VolumeInconsistency(self._desk, thresholds.volume_inconsistency, self._levels),
             *observers,
         )
-        parts = [rows for detector in self._detectors for rows in detector.rows]
-        self._parts: list[Rows] = [self._ahead, *self._vad.rows, self._spurts, *parts]
+        parts = [rows for detector in (self._wrong_format, *self._detectors) for rows in detector.rows]
+        self._parts: list[Rows] = [self._ahead, *self._vad.rows, self._spurts, self._levels, *parts]
 
     def resize(self, rows: int) -> None:
         super().resize(rows)
@@ -109,7 +130,7 @@ class Listener(Rows):
         self._spurts.finish(leaving)
         silent = np.zeros(self.present.shape, dtype=np.float32)
         now = self._moment(leaving, nobody[0], silent, nobody[0], nothing.at(0))
-        for detector in self._detectors:
+        for detector in (self._wrong_format, *self._detectors):
             detector.finish(now)
         return self._collect()
 
@@ -122,9 +143,13 @@ class Listener(Rows):
         """Judge one frame of the rows that are `stepping` (rows, 1)."""
         self.end += stepping
         heard = heard & stepping
-        active = self._vad.decide(probability, frame, heard)
+        readable = (frame.waveform["misread"] == Misreading.NONE) & ~self._wrong_format.open
+        active = self._vad.decide(probability, frame, heard) & readable
         self._spurts.step(active, self.end, stepping)
         now = self._moment(stepping, heard, probability, active, frame)
+        self._wrong_format.step(now)
+        now = replace(now, usable=heard & readable & ~self._wrong_format.open)  # it is known now for this frame, too
+        self._levels.step(now)
         for detector in self._detectors:
             detector.step(now)
 
@@ -136,12 +161,14 @@ class Listener(Rows):
             end=self.end,
             known=self._ahead.known,
             heard=heard,
+            usable=heard,
             present=self.present,
             two=self.present[:, 1:],
             probability=probability,
             active=active,
             frame=frame,
             spurts=self._spurts,
+            seconds=np.flatnonzero(stepping & (self.end % FRAMES_PER_S == 0)),
         )
 
     def _collect(self) -> list[tuple[int, Finding]]:

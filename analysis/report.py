@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from analysis.bank import CallStats
-from analysis.findings import Heard
+from analysis.findings import Anomaly, CallEvent, Heard
 
 _NAMES = {
     "overlap": ("overlap", "overlaps"),
@@ -13,6 +13,12 @@ _NAMES = {
     "long_pause": ("long pause", "long pauses"),
     "silence": ("silence", "silences"),
     "volume_spike": ("volume spike", "volume spikes"),
+    "background_noise": ("stretch of background noise", "stretches of background noise"),
+    "distortion": ("stretch of distortion", "stretches of distortion"),
+    "dropouts": ("stretch of dropouts", "stretches of dropouts"),
+    "excessive_silence": ("stretch of excessive silence", "stretches of excessive silence"),
+    "volume_inconsistency": ("change of volume", "changes of volume"),
+    "wrong_format": ("wrong format", "wrong formats"),
 }
 
 
@@ -33,8 +39,8 @@ def summary_record(stats: CallStats, events: Sequence[Heard]) -> dict[str, Any]:
         "record": "summary",
         "summary": summary_text(stats, events),
         "talkMs": dict(stats.talk_ms),
-        "events": dict(Counter(event.type for event in events)),
-        "anomalies": {},
+        "events": dict(Counter(event.type for event in events if isinstance(event, CallEvent))),
+        "anomalies": dict(Counter(event.type for event in events if isinstance(event, Anomaly))),
         "mosScore": None,
     }
 
@@ -54,6 +60,8 @@ def _line(event: Heard) -> str:
 
 
 def _what(event: Heard) -> str:
+    if isinstance(event, Anomaly):
+        return f"{event.description} {event.recommendation}"
     known = event.metadata
     match event.type:
         case "interrupt":
