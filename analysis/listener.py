@@ -15,7 +15,9 @@ from analysis.detectors.lives import Desk
 from analysis.detectors.overlap import Overlap, OverlapThresholds
 from analysis.detectors.pause import LongPause, PauseThresholds
 from analysis.detectors.silence import Silence, SilenceThresholds
+from analysis.detectors.speaker_change import FloorChange, SpeakerChangeThresholds
 from analysis.detectors.spike import SpikeThresholds, VolumeSpike
+from analysis.detectors.voice_change import VoiceChange, VoiceChangeThresholds
 from analysis.detectors.volume_inconsistency import VolumeInconsistency, VolumeInconsistencyThresholds
 from analysis.detectors.wrong_format import WrongFormat, WrongFormatThresholds
 from analysis.features import FRAMES_PER_S, Features
@@ -40,6 +42,8 @@ class Thresholds:
     pause: PauseThresholds = field(default_factory=PauseThresholds)
     silence: SilenceThresholds = field(default_factory=SilenceThresholds)
     spike: SpikeThresholds = field(default_factory=SpikeThresholds)
+    speaker_change: SpeakerChangeThresholds = field(default_factory=SpeakerChangeThresholds)
+    voice_change: VoiceChangeThresholds = field(default_factory=VoiceChangeThresholds)
     wrong_format: WrongFormatThresholds = field(default_factory=WrongFormatThresholds)
     background_noise: BackgroundNoiseThresholds = field(default_factory=BackgroundNoiseThresholds)
     distortion: DistortionThresholds = field(default_factory=DistortionThresholds)
@@ -80,6 +84,8 @@ class Listener(Rows):
             LongPause(self._desk, thresholds.pause),
             Silence(self._desk, thresholds.silence),
             VolumeSpike(self._desk, thresholds.spike),
+            FloorChange(self._desk, thresholds.speaker_change),
+            VoiceChange(self._desk, thresholds.voice_change),
             BackgroundNoise(self._desk, thresholds.background_noise, self._levels),
             Distortion(self._desk, thresholds.distortion),
             Dropouts(self._desk, thresholds.dropouts, self._levels),

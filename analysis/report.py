@@ -13,6 +13,7 @@ _NAMES = {
     "long_pause": ("long pause", "long pauses"),
     "silence": ("silence", "silences"),
     "volume_spike": ("volume spike", "volume spikes"),
+    "speaker_change": ("speaker change", "speaker changes"),
     "background_noise": ("stretch of background noise", "stretches of background noise"),
     "distortion": ("stretch of distortion", "stretches of distortion"),
     "dropouts": ("stretch of dropouts", "stretches of dropouts"),

@@ -11,8 +11,8 @@ from analysis.findings import Anomaly, CallEvent, Finding, Heard, State
 from analysis.moment import Moment
 from analysis.rows import Bools, Floats, Ints, Rows, counts, flags
 
-SEVERITIES = ("low", "medium", "high", "critical")
-LOW, MEDIUM, HIGH = 0, 1, 2
+SEVERITIES = ("info", "low", "medium", "high", "critical")
+INFO, LOW, MEDIUM, HIGH, CRITICAL = range(5)
 
 
 class Desk:
@@ -137,5 +137,5 @@ class AnomalyLives(Lives):
 def rank_by(measure: Ints | Floats, *steps: float) -> Ints:
     """LOW, and one rank more for each of `steps` that is reached."""
     ranks = [(measure >= step).astype(np.int64) for step in steps]
-    total: Ints = np.sum(ranks, axis=0)
+    total: Ints = LOW + np.sum(ranks, axis=0)
     return total

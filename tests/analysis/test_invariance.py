@@ -47,7 +47,7 @@ EXPECTED = solo(SAMPLES)
 
 def test_the_call_of_these_tests_is_eventful() -> None:
     types = {finding.event.type for finding in EXPECTED if isinstance(finding.event, CallEvent)}
-    assert types == {"overlap", "interrupt", "long_pause", "silence", "volume_spike"}
+    assert types == {"overlap", "interrupt", "long_pause", "silence", "volume_spike", "speaker_change"}
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 640, 641, len(SAMPLES) * 4])
