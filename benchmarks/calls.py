@@ -275,6 +275,7 @@ def mixed(lines: Sequence[Line], seconds: float, rate_hz: int, random: np.random
         *_spans("long_pause", "mixed", definitions.long_pauses(spurts, end, doubt_ms=DOUBT_MS)),
         *_spans("silence/quiet", "mixed", definitions.quiet_silences(spurts, end, doubt_ms=DOUBT_MS)),
         *_spans("speaker_change", "mixed", _changes(lines)),
+        *_spans("volume_spike", "mixed", _spikes(sum(clean), either[0], rate_hz)),
     ]
     return LabelledCall(to_int16([sound]), rate_hz, ("mixed",), either, labels)
 
