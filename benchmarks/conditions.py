@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 
 import numpy as np
-from training.noises import noises, signals
 
 from benchmarks.calls import (
     HOPS_PER_S,
@@ -21,6 +20,7 @@ from benchmarks.calls import (
 )
 from benchmarks.impairments import Echo, Fill, Loss, Sound, gain, level_dbov
 from training.material import music, voices
+from training.noises import noises, signals
 
 CALL_S = 120
 RATE_HZ = 8000

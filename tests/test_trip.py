@@ -159,7 +159,7 @@ async def test_what_was_heard_before_a_call_broke_off_is_kept_and_its_call_is_cl
         assert socket.close_code == 1003
     assert [frame["type"] for frame in frames] == ["Ready", "error"]
     await closed(server, call_id)
-    assert {kind for kind, *_ in heard_live(server, call_id)} == {"overlap", "interrupt"}
+    assert {kind for kind, *_ in heard_live(server, call_id)} == {"overlap", "interrupt", "speaker_change"}
     await play(SAMPLE, server.ws("/media/twilio/"), dialect="twilio", call_id="after", token=MEDIA_TOKEN, speed=100)
 
 
