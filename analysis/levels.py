@@ -45,7 +45,7 @@ class Levels(Rows):
         """Take one frame of every call."""
         frame = now.frame
         self.still = np.where(now.active.any(axis=1, keepdims=True), 0, self.still + now.stepping)
-        quiet = now.usable & (self.still > _DECAY_FRAMES) & ~frame.zero
+        quiet = now.usable & (self.still > _DECAY_FRAMES) & ~frame.zero & ~now.music.on
         self.square += np.where(now.active, np.floor(frame.mean_square), 0.0)
         self.spoken += now.active
         tenths = np.where(quiet, np.rint(frame.level_dbov * _TENTHS), 0.0).astype(np.int64)

@@ -9,6 +9,7 @@ import numpy as np
 from analysis.detectors.background_noise import BackgroundNoise, BackgroundNoiseThresholds
 from analysis.detectors.distortion import Distortion, DistortionThresholds
 from analysis.detectors.dropouts import Dropouts, DropoutThresholds
+from analysis.detectors.echo import EchoAnomaly, EchoGrades
 from analysis.detectors.excessive_silence import ExcessiveSilence, ExcessiveSilenceThresholds
 from analysis.detectors.interrupt import Interrupt, InterruptThresholds
 from analysis.detectors.lives import Desk
@@ -20,14 +21,18 @@ from analysis.detectors.spike import SpikeThresholds, VolumeSpike
 from analysis.detectors.voice_change import VoiceChange, VoiceChangeThresholds
 from analysis.detectors.volume_inconsistency import VolumeInconsistency, VolumeInconsistencyThresholds
 from analysis.detectors.wrong_format import WrongFormat, WrongFormatThresholds
+from analysis.echo import Echo, EchoThresholds
 from analysis.features import FRAMES_PER_S, Features
 from analysis.findings import Finding
 from analysis.levels import Levels
 from analysis.lookahead import LOOK_AHEAD_FRAMES, LookAhead
 from analysis.misreading import Misreading
 from analysis.moment import Moment
+from analysis.music import Music, MusicThresholds
+from analysis.one_source import OneSource, OneSourceThresholds
 from analysis.rows import CHANNELS, Bools, Ints, Rows, counts, flags
 from analysis.talkspurts import Talkspurts, TalkspurtThresholds
+from analysis.tones import Tones, ToneThresholds
 from analysis.vad import Probabilities, VadThresholds, VoiceActivity
 
 
@@ -36,6 +41,11 @@ class Thresholds:
     """Everything that decides what is heard, with the defaults of docs/hearing.md."""
 
     vad: VadThresholds = field(default_factory=VadThresholds)
+    tone: ToneThresholds = field(default_factory=ToneThresholds)
+    music: MusicThresholds = field(default_factory=MusicThresholds)
+    one_source: OneSourceThresholds = field(default_factory=OneSourceThresholds)
+    echo: EchoThresholds = field(default_factory=EchoThresholds)
+    echo_grades: EchoGrades = field(default_factory=EchoGrades)
     talkspurt: TalkspurtThresholds = field(default_factory=TalkspurtThresholds)
     overlap: OverlapThresholds = field(default_factory=OverlapThresholds)
     interrupt: InterruptThresholds = field(default_factory=InterruptThresholds)
@@ -74,6 +84,10 @@ class Listener(Rows):
         self.present = flags(CHANNELS)
         self._ahead = LookAhead()
         self._vad = vad
+        self._tones = Tones(thresholds.tone)
+        self._music = Music(thresholds.music)
+        self._one_source = OneSource(thresholds.one_source)
+        self._echo = Echo(thresholds.echo)
         self._spurts = Talkspurts(thresholds.talkspurt)
         self._levels = Levels()
         self._desk = Desk()
@@ -86,6 +100,7 @@ class Listener(Rows):
             VolumeSpike(self._desk, thresholds.spike),
             FloorChange(self._desk, thresholds.speaker_change),
             VoiceChange(self._desk, thresholds.voice_change),
+            EchoAnomaly(self._desk, thresholds.echo_grades),
             BackgroundNoise(self._desk, thresholds.background_noise, self._levels),
             Distortion(self._desk, thresholds.distortion),
             Dropouts(self._desk, thresholds.dropouts, self._levels),
@@ -94,7 +109,8 @@ class Listener(Rows):
             *observers,
         )
         parts = [rows for detector in (self._wrong_format, *self._detectors) for rows in detector.rows]
-        self._parts: list[Rows] = [self._ahead, *self._vad.rows, self._spurts, self._levels, *parts]
+        gates = (self._tones, self._music, self._one_source, self._echo)
+        self._parts: list[Rows] = [self._ahead, *self._vad.rows, *gates, self._spurts, self._levels, *parts]
 
     def resize(self, rows: int) -> None:
         super().resize(rows)
@@ -112,7 +128,7 @@ class Listener(Rows):
     def hear(self, frames: Features, heard: Bools, lengths: Ints) -> list[tuple[int, Finding]]:
         """Hear the next frames of all rows: features and `heard` (steps, rows, channels), `lengths` (rows,)
         of them each. Returns what was found, by row."""
-        probability = self._vad.judge(frames, heard, lengths)
+        probability = self._probability(frames, heard, lengths)
         frames, heard = self._ahead.delay(frames, heard, lengths)
         for step in range(len(heard)):
             arrived = (lengths > step)[:, None]
@@ -128,7 +144,7 @@ class Listener(Rows):
         nobody = np.zeros((LOOK_AHEAD_FRAMES, *self.present.shape), dtype=np.bool_)
         nothing = Features.of_nothing(nobody.shape)
         lengths = leaving[:, 0] * LOOK_AHEAD_FRAMES
-        probability = self._vad.judge(nothing, nobody, lengths)
+        probability = self._probability(nothing, nobody, lengths)
         frames, heard = self._ahead.delay(nothing, nobody, lengths)
         for step in range(LOOK_AHEAD_FRAMES):
             begun = self._ahead.known - self.end + step >= LOOK_AHEAD_FRAMES
@@ -145,12 +161,17 @@ class Listener(Rows):
         talk: list[int] = self._spurts.talk[row].tolist()
         return tuple(talk[: len(self._desk.names[row])])
 
+    def _probability(self, frames: Features, heard: Bools, lengths: Ints) -> Probabilities:
+        """How probable speech is in the frames LOOK_AHEAD_FRAMES before those that come; tones are none."""
+        tones = self._tones.judge(frames, heard, lengths)
+        return np.where(tones, np.float32(0.0), self._vad.judge(frames, heard, lengths))
+
     def _step(self, frame: Features, heard: Bools, probability: Probabilities, stepping: Bools) -> None:
         """Judge one frame of the rows that are `stepping` (rows, 1)."""
         self.end += stepping
         heard = heard & stepping
         readable = (frame.waveform["misread"] == Misreading.NONE) & ~self._wrong_format.open
-        active = self._vad.decide(probability, frame, heard) & readable
+        active = self._clean(frame, heard, self._vad.decide(probability, frame, heard) & readable, stepping)
         self._spurts.step(active, self.end, stepping)
         now = self._moment(stepping, heard, probability, active, frame)
         self._wrong_format.step(now)
@@ -158,6 +179,13 @@ class Listener(Rows):
         self._levels.step(now)
         for detector in self._detectors:
             detector.step(now)
+
+    def _clean(self, frame: Features, heard: Bools, active: Bools, stepping: Bools) -> Bools:
+        """What of `active` is speech of the channel's own party: no music, no copy, no echo of the other channel."""
+        active = active & ~self._music.step(frame, heard, self.end, stepping)
+        copies = self._one_source.step(frame, heard, active)
+        own = self._echo.step(frame, heard, active & ~self._one_source.one, self.end, stepping)
+        return np.where(self._one_source.one, active & ~copies, own)
 
     def _moment(
         self, stepping: Bools, heard: Bools, probability: Probabilities, active: Bools, frame: Features
@@ -174,6 +202,9 @@ class Listener(Rows):
             active=active,
             frame=frame,
             spurts=self._spurts,
+            music=self._music,
+            echo=self._echo,
+            one_source=self._one_source.one,
             seconds=np.flatnonzero(stepping & (self.end % FRAMES_PER_S == 0)),
         )
 

@@ -2,7 +2,9 @@
 
 from dataclasses import dataclass
 
+from analysis.echo import Echo
 from analysis.features import Features
+from analysis.music import Music
 from analysis.rows import Bools, Ints
 from analysis.talkspurts import Talkspurts
 from analysis.vad import Probabilities
@@ -24,6 +26,9 @@ class Moment:
         active: (rows, channels), somebody speaks.
         frame: features of the frame, meaningless where not heard.
         spurts: the talkspurts, this frame included.
+        music: where music plays.
+        echo: which channels return the other's speech.
+        one_source: (rows, 1), both channels carry the same.
         seconds: (k,), the rows in which a second of the call ends with this frame.
     """
 
@@ -38,6 +43,9 @@ class Moment:
     active: Bools
     frame: Features
     spurts: Talkspurts
+    music: Music
+    echo: Echo
+    one_source: Bools
     seconds: Ints
 
     @property

@@ -15,6 +15,7 @@ _NAMES = {
     "volume_spike": ("volume spike", "volume spikes"),
     "speaker_change": ("speaker change", "speaker changes"),
     "background_noise": ("stretch of background noise", "stretches of background noise"),
+    "echo": ("echo", "echoes"),
     "distortion": ("stretch of distortion", "stretches of distortion"),
     "dropouts": ("stretch of dropouts", "stretches of dropouts"),
     "excessive_silence": ("stretch of excessive silence", "stretches of excessive silence"),

@@ -172,7 +172,9 @@ def test_a_party_who_becomes_far_quieter_is_told_of_and_so_is_one_who_is_it_all_
     assert (found.type, found.channel, found.severity) == ("volume_inconsistency", "caller", "low")
     assert 60_000 < found.timestamp <= 70_000
     assert "quieter" in found.description
-    both = [channel(MS, [(300, 4000), (8000, 14_000), (20_000, 26_000)], 2) * gain for gain in (2.2, 0.22)]
+    loud = channel(MS, [(300, 4000), (8000, 14_000), (20_000, 26_000)], 2) * 2.2
+    soft = channel(MS, [(4500, 7500), (14_500, 19_500), (26_500, 29_500)], 5) * 0.22
+    both = [loud, soft]
     assert [(a.type, a.channel, a.severity) for a in heard(*both)] == [("volume_inconsistency", "agent", "medium")]
 
 

@@ -86,10 +86,10 @@ class LevelVad:
     rows: Sequence[Rows] = ()
 
     def judge(self, frames: Features, heard: Bools, lengths: Ints) -> Probabilities:
-        return np.zeros(heard.shape, dtype=np.float32)
+        return np.ones(heard.shape, dtype=np.float32)
 
     def decide(self, probability: Probabilities, frame: Features, heard: Bools) -> Bools:
-        return heard & (frame.level_dbov > -40.0)
+        return heard & (probability > 0) & (frame.level_dbov > -40.0)
 
 
 def hear(samples: Samples, channels: Sequence[str] = ("caller", "agent")) -> list[Finding]:
