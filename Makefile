@@ -2,9 +2,10 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+BENCHMARKS := fanout latency connections hearing_speed ingest accuracy history
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
-.PHONY: run test check fuzz format clean
+.PHONY: run test check fuzz bench format clean
 
 run: $(VENV)/.run
 	@$(BIN)/python -m alertsite.firstrun
@@ -23,6 +24,11 @@ check: $(VENV)/.dev
 
 fuzz: $(VENV)/.dev
 	FUZZ_MESSAGES=$${FUZZ_MESSAGES:-200000} $(BIN)/python -m pytest -s tests/socket/test_fuzz.py
+
+bench: $(VENV)/.bench
+	@for name in $(BENCHMARKS); do \
+		test ! -f benchmarks/$$name.py || { echo "== $$name"; $(BIN)/python -m benchmarks.$$name $(ARGS); } || exit 1; \
+	done
 
 format: $(VENV)/.dev
 	$(BIN)/ruff format .
@@ -47,3 +53,9 @@ $(VENV)/.dev: requirements.txt requirements-dev.txt | $(VENV)/bin/python
 	@echo "Installing what the tests need into $(VENV) ..."
 	@$(PIP) -r requirements-dev.txt
 	@touch $@ $(VENV)/.run
+
+$(VENV)/.bench: requirements-bench.txt $(VENV)/.dev
+	@echo "Installing what benchmarks are measured beside into $(VENV) ..."
+	@$(PIP) -r requirements-bench.txt
+	@$(PIP) --no-deps 'silero-vad>=6.2,<7'
+	@touch $@

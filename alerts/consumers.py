@@ -7,6 +7,7 @@ import time
 import uuid
 from typing import Any
 from urllib.parse import parse_qs
+from uuid import UUID
 
 import orjson
 from channels.db import database_sync_to_async
@@ -14,19 +15,20 @@ from channels.generic.websocket import AsyncWebsocketConsumer
 from django.conf import settings
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 from django.db import InterfaceError, OperationalError
-from django.db.models import Min
 from django.http.request import split_domain_port, validate_host
 
-from alerts import frames, rights
-from alerts.access import Principal, anybody, is_call_id, may_subscribe, of_user, visible_calls
+from alerts import attendance, dispatch, frames, missed, rights
+from alerts.access import Principal, anybody, is_call_id, may_subscribe, of_user, visible_alerts, visible_calls
 from alerts.credentials import BadToken, principal_of, principal_of_ticket
 from alerts.frames import Malformed, Request
 from alerts.hub import the_hub
 from alerts.limits import TokenBucket, Window
-from alerts.models import Alert, Call
+from alerts.missed import Return
 from alerts.outlet import Door
 from alerts.places import places
-from alerts.subscriber import Subscriber
+from alerts.replay import Replay
+from alerts.subscriber import EVERY_CALL, Subscriber
+from alerts.threads import in_own_thread
 from alerts.writer import now_ms
 
 logger = logging.getLogger(__name__)
@@ -35,8 +37,7 @@ MESSAGES_PER_S, MESSAGES_AT_ONCE = 50, 200
 MALFORMED_A_MINUTE = 100
 MAX_CALLS = 1000
 HEARTBEAT_MS = 20_000
-RESUME_WINDOW_MS = 24 * 3600 * 1000
-SINCE_REACHES_BACK_MS = 30_000
+STORE_WITHIN_S = 10
 WARN_BEFORE_EXPIRY_S = 60
 RECONNECT_AFTER_MS = (500, 5000)  # spread, so that a restart does not meet everybody at once
 CLOSE_WITHIN_S = 5
@@ -175,7 +176,7 @@ class AlertConsumer(AsyncWebsocketConsumer):
         user = {"userId": principal.name} if principal.name else {}
         abilities = (
             {"protocol": "alerts.v2", "heartbeatMs": HEARTBEAT_MS}
-            | {"resumeWindowMs": RESUME_WINDOW_MS, "maxCalls": MAX_CALLS}
+            | {"resumeWindowMs": missed.WINDOW_MS, "maxCalls": MAX_CALLS}
             if self._version > 1
             else {}
         )
@@ -183,11 +184,12 @@ class AlertConsumer(AsyncWebsocketConsumer):
         subscriber.put(frames.encoded({"type": "connected", "payload": payload}))
         self._watch_expiry()
         rights.watch(the_hub())
+        attendance.keep()
         call_id = self._query.get("callId")
         if call_id and self._version > 1:
-            subscriber.hold()
+            replay = the_hub().replay(subscriber, call_id)
             await the_hub().add(subscriber, call_id)
-            await self._tell_subscribed(subscriber, Request("subscribe", call_id=call_id))
+            await self._tell_subscribed(subscriber, Request("subscribe", call_id=call_id), replay)
         else:
             await the_hub().add(subscriber, call_id)
 
@@ -261,6 +263,10 @@ class AlertConsumer(AsyncWebsocketConsumer):
             case "unsubscribe":
                 await the_hub().unfollow(subscriber, request.call_id)
                 self._confirm(subscriber, {"type": "unsubscribed", "callId": request.call_id}, request)
+            case "resume":
+                await self._resume(subscriber, request)
+            case "acknowledge":
+                await self._acknowledge(subscriber, request)
             case "auth":
                 await self._renew(subscriber, request)
             case other:
@@ -287,24 +293,61 @@ class AlertConsumer(AsyncWebsocketConsumer):
         elif self._version == 1:
             await the_hub().follow(subscriber, call_id)
         else:
-            subscriber.hold()
-            try:
-                await the_hub().follow(subscriber, call_id)
-                await self._tell_subscribed(subscriber, request)
-            finally:
-                subscriber.release()
+            replay = self._replay_for(subscriber, request)
+            await the_hub().follow(subscriber, call_id)
+            await self._tell_subscribed(subscriber, request, replay)
 
-    async def _tell_subscribed(self, subscriber: Subscriber, request: Request) -> None:
-        """Where the call stands, read once its alerts come here: what came since goes after the answer, none is lost.
+    def _replay_for(self, subscriber: Subscriber, request: Request) -> Replay | None:
+        """The replay that a subscribe asks for; none where one is under way and nothing else is asked."""
+        under_way = subscriber.replay_of(request.call_id) is not None
+        if under_way and request.last_seq is None and request.since is None:
+            return None
+        return the_hub().replay(subscriber, request.call_id)
 
-        Nothing is sent again here; what the client has missed is named, and the history has it.
-        """
-        seq, lacks = await database_sync_to_async(_standing)(request.call_id, request.last_seq, request.since)
+    async def _tell_subscribed(self, subscriber: Subscriber, request: Request, replay: Replay | None) -> None:
+        """Where the call stands, read once its alerts come here, and what was missed; what came since goes after it."""
+        lacks = await the_hub().missed_of(Return(request.call_id, request.last_seq, request.since))
         about = {"callId": request.call_id}
-        recovered = lacks is None and (request.last_seq or 0) <= seq
-        told = {"type": "subscribed"} | about | {"seq": seq, "replayed": 0, "recovered": recovered}
-        gap = [] if lacks is None else [{"type": "gap"} | about | {"fromSeq": lacks, "toSeq": seq}]
-        subscriber.release(frames.encoded(told, request.ref), *map(frames.encoded, gap))
+        counts = {"seq": lacks.standing.seq, "replayed": len(lacks.alerts), "recovered": lacks.recovered}
+        subscriber.put(frames.encoded({"type": "subscribed"} | about | counts, request.ref))
+        if lacks.gap is not None:
+            first, last = lacks.gap
+            subscriber.put(frames.encoded({"type": "gap"} | about | {"fromSeq": first, "toSeq": last}))
+        if replay is not None:
+            replay.start(lacks)
+
+    async def _resume(self, subscriber: Subscriber, request: Request) -> None:
+        """Sends again what the stream of every call has brought since; what is live waits behind it."""
+        if not the_hub().follows_every_call(subscriber):
+            message = "resume is for the stream of every call; this socket has chosen calls."
+            subscriber.put(frames.error("bad_request", message, request.ref))
+            return
+        assert request.since is not None, "resume is read with since only"
+        replay = the_hub().replay(subscriber, EVERY_CALL)
+        lacks = await in_own_thread(missed.of_all)(subscriber.principal, request.since, now_ms())
+        told = {"since": request.since, "replayed": len(lacks.alerts), "recovered": lacks.recovered}
+        subscriber.put(frames.encoded({"type": "resumed"} | told, request.ref))
+        replay.start(lacks)
+
+    async def _acknowledge(self, subscriber: Subscriber, request: Request) -> None:
+        """Writes that somebody has seen an alert. Of several one is the first; the others learn that."""
+        principal, alert_id = subscriber.principal, request.alert_id
+        assert alert_id is not None, "acknowledge is read with an id only"
+        if "acknowledge" not in principal.scopes:
+            subscriber.put(frames.error("forbidden", "The token has no scope acknowledge.", request.ref))
+            return
+        done = None
+        if await in_own_thread(_sees_alert)(principal, alert_id):
+            async with asyncio.timeout(STORE_WITHIN_S):
+                writing = dispatch.acknowledge(alert_id, principal.name, request.note, within_s=0)
+                done = await asyncio.wrap_future(writing)
+        if done is None:
+            subscriber.put(frames.error("not_found", "There is no such alert.", request.ref))
+        elif done.by != principal.name:
+            subscriber.put(frames.error("already_acknowledged", f"{done.by} has acknowledged it.", request.ref))
+        else:
+            about = {"id": str(alert_id), "acknowledgedAt": done.at, "acknowledgedBy": done.by, "note": done.note}
+            subscriber.put(frames.encoded({"type": "acknowledged"} | about, request.ref))
 
     async def _renew(self, subscriber: Subscriber, request: Request) -> None:
         """A newer token of the same user takes the place of what let the client in."""
@@ -335,7 +378,6 @@ class AlertConsumer(AsyncWebsocketConsumer):
         if self.subscriber is None or self._left:
             return
         self._left = True
-        self.subscriber.release()
         await the_hub().remove(self.subscriber)
         try:
             async with asyncio.timeout(CLOSE_WITHIN_S):
@@ -363,15 +405,8 @@ async def _may_follow(subscriber: Subscriber, call_id: str) -> bool:
             return allowed
 
 
-def _standing(call_id: str, last_seq: int | None, since: int | None) -> tuple[int, int | None]:
-    """A call's last seq, and the first one that a client lacks which has `last_seq`, or all from before `since`."""
-    seq = Call.objects.filter(call_id=call_id).values_list("last_seq", flat=True).first() or 0
-    if last_seq is not None:
-        return seq, last_seq + 1 if last_seq < seq else None
-    if since is None:
-        return seq, None
-    later = Alert.objects.filter(call__call_id=call_id, seq__lte=seq, stored_at__gte=since - SINCE_REACHES_BACK_MS)
-    return seq, later.aggregate(first=Min("seq"))["first"]
+def _sees_alert(principal: Principal, alert_id: UUID) -> bool:
+    return visible_alerts(principal).filter(pk=alert_id).exists()
 
 
 def _hidden(principal: Principal, call_ids: frozenset[str]) -> frozenset[str]:

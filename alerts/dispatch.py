@@ -7,8 +7,23 @@ from uuid import UUID
 
 from django.db import transaction
 
+from alerts import ledger
 from alerts.models import Call, MediaEndpoint, Team
-from alerts.writer import End, Report, Stored, Writer, now_ms
+from alerts.writer import (
+    Acknowledged,
+    Acknowledgement,
+    CallOver,
+    End,
+    Report,
+    Reports,
+    Resolution,
+    Resolved,
+    Stored,
+    Writer,
+    now_ms,
+)
+
+CLOSED_WITHIN_S = 10.0
 
 _writer: Writer | None = None
 _making = threading.Lock()
@@ -19,7 +34,7 @@ def _the_writer() -> Writer:
     global _writer
     with _making:
         if _writer is None:
-            _writer = Writer()
+            _writer = Writer(ledger.store)
         return _writer
 
 
@@ -32,12 +47,37 @@ def report(*reports: Report, within_s: float | None = None) -> Future[list[Store
     Raises:
         queue.Full: there was no room `within_s`.
     """
-    return _the_writer().submit(reports, within_s=within_s)
+    return _the_writer().submit(Reports(reports), within_s)
 
 
 def end(ids: Sequence[UUID], ended_at: int, duration_ms: int) -> Future[list[Stored]]:
-    """Write when that which raised alerts was over: Unix ms, and how long it lasted."""
-    return _the_writer().submit((), (End(tuple(ids), ended_at, duration_ms),))
+    """Write when that which raised alerts was over: Unix ms, and how long it lasted.
+
+    The future holds those that this ended: one that ended before, by hand say, stays as it is.
+    """
+    return _the_writer().submit(End(tuple(ids), ended_at, duration_ms))
+
+
+def acknowledge(alert_id: UUID, by: str, note: str = "", within_s: float | None = None) -> Future[Acknowledged | None]:
+    """Write that somebody has seen an alert; of many at once one is the first, and all learn which.
+
+    The rights of who asks are checked before. The future holds None where there is no such alert.
+
+    Raises:
+        queue.Full: there was no room `within_s`.
+    """
+    return _the_writer().submit(Acknowledgement(alert_id, by, note), within_s)
+
+
+def resolve(alert_id: UUID, by: str, within_s: float | None = None) -> Future[Resolved | None]:
+    """End an alert by hand, now, if it has not ended; whoever does that acknowledges it too, unless somebody had.
+
+    The rights of who asks are checked before. The future holds None where there is no such alert.
+
+    Raises:
+        queue.Full: there was no room `within_s`.
+    """
+    return _the_writer().submit(Resolution(alert_id, by), within_s)
 
 
 def may_open(call_id: str, endpoint: str) -> bool:
@@ -61,14 +101,34 @@ def open_call(call_id: str, protocol: str, channels: Sequence[str], heard_by: st
             Call.objects.filter(pk=call.pk).update(team=team)
 
 
+def note_mos(call_id: str, mos: float) -> None:
+    """What a call sounds like now, 1..5. The call is made if nobody has heard of it."""
+    if not Call.objects.filter(call_id=call_id).update(mos_score=mos):
+        Call.objects.update_or_create(
+            call_id=call_id, defaults={"mos_score": mos}, create_defaults={"started_at": now_ms(), "mos_score": mos}
+        )
+
+
 def close_call(call_id: str) -> None:
-    """A call's audio is over."""
-    Call.objects.filter(call_id=call_id, active=True).update(active=False, ended_at=now_ms())
+    """A call's audio is over, and with it what was raised here about the call and has no end yet.
+
+    Waits until that is written, so that a call which is heard again at once is not closed after it was opened.
+
+    Raises:
+        TimeoutError: the database is away; it is written when it is back.
+    """
+    _the_writer().submit(CallOver(call_id)).result(CLOSED_WITHIN_S)
 
 
 def close_calls_left_open(heard_by: str) -> int:
-    """Calls that this server left active when it was killed are over; returns how many there were."""
-    return Call.objects.filter(active=True, heard_by=heard_by).update(active=False, ended_at=now_ms())
+    """Calls that this server left active when it was killed are over, and what was raised of them; how many.
+
+    Raises:
+        DatabaseError: the database cannot be used.
+    """
+    left = Call.objects.filter(active=True, heard_by=heard_by).values_list("call_id", flat=True)
+    closing = [_the_writer().submit(CallOver(call_id, heard_by)) for call_id in left]
+    return sum(closed.result() for closed in closing)
 
 
 def close(within_s: float) -> None:

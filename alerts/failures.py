@@ -12,7 +12,7 @@ class StorageAway(exceptions.APIException):
     """The database has not answered in time; an alert may still be stored when it is back."""
 
     status_code = status.HTTP_503_SERVICE_UNAVAILABLE
-    default_detail = "The database is away. Alerts may be posted again with the same externalId."
+    default_detail = "The database is away. The same may be sent again with the same Idempotency-Key or externalId."
 
 
 def answer(error: Exception, context: dict[str, Any]) -> Response | None:

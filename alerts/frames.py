@@ -1,7 +1,9 @@
 """The frames of the subscribers' socket: what a client says, read and checked, and what it is answered."""
 
+import re
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 import orjson
 
@@ -10,6 +12,9 @@ from alerts.access import is_call_id
 PROTOCOLS = {"alerts.v1": 1, "alerts.v2": 2}
 LONGEST_REF = 128
 LARGEST_NUMBER = 2**53  # what every client's numbers can hold exactly
+LONGEST_NOTE = 4000
+CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")  # all but line ends and tabs
+ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
 Ref = str | int | None
 
@@ -19,10 +24,11 @@ class Request:
     """What a client asks for.
 
     Attributes:
-        type: `subscribe`, `unsubscribe`, `auth` or `ping`.
+        type: `subscribe`, `unsubscribe`, `resume`, `acknowledge`, `auth` or `ping`.
         ref: the client's mark, for the answer.
         last_seq: the last alert of the call that the client has.
         since: Unix ms from which on the client may have missed something.
+        alert_id: the alert to acknowledge, and `note` what is said about it.
     """
 
     type: str
@@ -31,6 +37,8 @@ class Request:
     last_seq: int | None = None
     since: int | None = None
     token: str = ""
+    alert_id: UUID | None = None
+    note: str = ""
 
 
 class Malformed(Exception):
@@ -75,6 +83,10 @@ def read(data: bytes, version: int) -> Request:
         case "subscribe":
             call_id = _call_id(frame, ref)
             return Request("subscribe", ref, call_id, _whole(frame, "lastSeq", ref), _whole(frame, "since", ref))
+        case "resume" if version > 1:
+            return Request("resume", ref, since=_required(_whole(frame, "since", ref), "since", ref))
+        case "acknowledge" if version > 1:
+            return Request("acknowledge", ref, alert_id=_alert_id(frame, ref), note=_note(frame, ref))
         case "auth" if version > 1:
             return Request("auth", ref, token=_token(frame, ref))
         case str(unknown):
@@ -104,6 +116,26 @@ def _whole(frame: dict[str, Any], name: str, ref: Ref) -> int | None:
     if value is None or (_is_whole(value) and 0 <= value <= LARGEST_NUMBER):
         return value
     raise Malformed("bad_request", f"{name} must be a whole number of 0 or more.", ref)
+
+
+def _required(value: int | None, name: str, ref: Ref) -> int:
+    if value is None:
+        raise Malformed("bad_request", f"{name} is missing.", ref)
+    return value
+
+
+def _alert_id(frame: dict[str, Any], ref: Ref) -> UUID:
+    alert_id = frame.get("id")
+    if isinstance(alert_id, str) and ID.fullmatch(alert_id):
+        return UUID(alert_id)
+    raise Malformed("bad_request", "id must be the id of an alert.", ref)
+
+
+def _note(frame: dict[str, Any], ref: Ref) -> str:
+    note = frame.get("note", "")
+    if isinstance(note, str) and len(note) <= LONGEST_NOTE and not CONTROLS.search(note):
+        return note
+    raise Malformed("bad_request", f"note must be text of up to {LONGEST_NOTE} characters without controls.", ref)
 
 
 def _token(frame: dict[str, Any], ref: Ref) -> str:

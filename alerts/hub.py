@@ -8,13 +8,16 @@ from collections.abc import Callable, Coroutine, Iterator
 from itertools import islice
 from typing import Any
 
-from alerts import publish, repair
+from alerts import missed, publish, repair
 from alerts.access import Principal
 from alerts.membership import TURN_BYTES, Membership
+from alerts.missed import Missed, Return
 from alerts.publish import Published
-from alerts.repair import Hole
-from alerts.subscriber import Subscriber
-from alerts.threads import in_own_thread
+from alerts.repair import Hole, Standing
+from alerts.replay import Replay
+from alerts.shelf import Shelf
+from alerts.subscriber import EVERY_CALL, Subscriber
+from alerts.threads import SharedReads, in_own_thread
 from alerts.writer import now_ms
 
 logger = logging.getLogger(__name__)
@@ -29,8 +32,9 @@ V1_HIDES = frozenset({"connection", "disconnection"})
 class Hub:
     """Hands alerts to its process's subscribers.
 
-    Of each call it serves it knows the last `seq` it handed over. The next one is handed over, earlier ones are
-    dropped, and a later one, or a poll that says so, makes a hole: the alerts in it are read from the database.
+    Of each call it serves it knows the last `seq` and the last change that it handed over. The next one is handed
+    over, earlier ones are dropped, and a later one, or a poll that says so, makes a hole: what is in it is read from
+    the database, and so is all else of that call until the hole is filled.
     """
 
     def __init__(self) -> None:
@@ -41,10 +45,13 @@ class Hub:
         self._by_group: dict[str, set[Subscriber]] = {}
         self._membership = Membership(self._receive)
         self._served: dict[str, str] = {}  # group -> call id, of the calls that somebody follows
-        self._last_seq: OrderedDict[str, int] = OrderedDict()  # of the calls served, the longest silent first
+        self._stands: OrderedDict[str, Standing] = OrderedDict()  # of the calls served, the longest silent first
+        self._ahead: dict[str, Standing] = {}  # how far calls have come, heard while where they stand is being read
         self._all_since: int | None = None  # every call is served: alerts stored before (Unix ms) are accounted for
         self._holes: dict[str, Hole] = {}  # at most one a call served; alerts in it wait in the database
         self._hole = asyncio.Event()
+        self._shelf = Shelf()
+        self._returns = SharedReads(missed.of_calls)
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
@@ -87,6 +94,7 @@ class Hub:
         if subscriber not in self._subscribers:
             return  # it was let go while its rights were looked up
         self._everywhere.discard(subscriber)
+        subscriber.end_replay(EVERY_CALL)
         subscriber.calls.add(call_id)
         self._by_group.setdefault(publish.group_of(call_id), set()).add(subscriber)
         await self._serve(call_id)
@@ -96,7 +104,22 @@ class Hub:
         """No longer this call; with the last one gone, none."""
         if call_id in subscriber.calls:
             subscriber.calls.discard(call_id)
+            subscriber.end_replay(call_id)
             self._forget(subscriber, call_id)
+
+    def follows_every_call(self, subscriber: Subscriber) -> bool:
+        """Whether it has not chosen any call yet."""
+        return subscriber in self._everywhere
+
+    async def missed_of(self, came: Return) -> Missed:
+        """What somebody lacks who comes back to a call, by a read that begins now."""
+        return (await self._returns.ask([came]))[came]
+
+    def replay(self, subscriber: Subscriber, call_id: str | None) -> Replay:
+        """From now on live alerts of a call, or of every call, wait for what the subscriber has missed before."""
+        replay = Replay(subscriber, self.standing, self._shelf)
+        subscriber.let_pass_through(replay, call_id)
+        return replay
 
     async def change(self, subscriber: Subscriber, principal: Principal) -> None:
         """The rights of a subscriber are others now; what it follows has been looked through by who says so."""
@@ -136,13 +159,14 @@ class Hub:
         call_id = self._served.pop(group, None)
         if group == publish.ALL_CALLS:
             self._all_since = None
-            self._forget_calls({*self._last_seq, *self._holes} - set(self._served.values()))
+            self._forget_calls({*self._stands, *self._ahead, *self._holes} - set(self._served.values()))
         elif call_id is not None and self._all_since is None:
             self._forget_calls({call_id})
 
     def _forget_calls(self, call_ids: set[str]) -> None:
         for call_id in call_ids:
-            self._last_seq.pop(call_id, None)
+            self._stands.pop(call_id, None)
+            self._ahead.pop(call_id, None)
             self._holes.pop(call_id, None)
 
     def _needs(self, group: str) -> bool:
@@ -155,13 +179,10 @@ class Hub:
         group = publish.group_of(call_id)
         self._served[group] = call_id
         await self._membership.join(group)
-        if call_id not in self._last_seq:
+        if call_id not in self._stands:
             with _left_to_the_poll():
-                known = (await in_own_thread(repair.last_seqs)([call_id])).get(call_id, 0)
-                if known or call_id in self._last_seq:
-                    self._notice(call_id, known)
-                elif self._serves(call_id):
-                    self._remember(call_id, 0)
+                found = await in_own_thread(repair.standings)([call_id])
+                self._learn(call_id, found.get(call_id, Standing()))
 
     async def _serve_all(self) -> None:
         await self._membership.join(publish.ALL_CALLS)
@@ -172,55 +193,76 @@ class Hub:
     async def _begin_with_all(self) -> None:
         """Where every call stands that changed lately; the others' alerts were all stored before."""
         since = now_ms() - repair.OVERLAP_MS
-        for call_id, last_seq in (await in_own_thread(repair.changed_since)(since)).items():
-            self._notice(call_id, last_seq)
+        for call_id, standing in (await in_own_thread(repair.changed_since)(since)).items():
+            self._learn(call_id, standing)
         if self._all_since is None and self._needs(publish.ALL_CALLS):
             self._all_since = since
+            for call_id in tuple(self._ahead):
+                self._notice(call_id, self._ahead.pop(call_id))
 
     def _receive(self, message: dict[str, Any]) -> int:
         """A message of the layer, which may come late, twice, in any order or never."""
         alert = Published(**{name: value for name, value in message.items() if name != "type"})
-        if not self._serves(alert.call_id):
-            return 0
-        last = self._last_seq.get(alert.call_id)
-        if last is None and self._all_since is None:
-            last = alert.seq - 1  # the call has just been joined; where it stands is being read
-        if alert.seq == (last or 0) + 1:
+        if self._is_next(alert):
             self._deliver(alert)
             return len(alert.body)
-        self._notice(alert.call_id, alert.seq)
+        self._notice(alert.call_id, Standing(alert.seq, alert.update_no))
         return 0
+
+    def _is_next(self, alert: Published) -> bool:
+        if alert.call_id in self._holes or not self._serves(alert.call_id):
+            return False
+        known = self._stands.get(alert.call_id)
+        if known is None:
+            return self._all_since is not None and Standing(alert.seq, alert.update_no) == Standing(1)
+        if alert.update_no:
+            return alert.update_no == known.update + 1 and alert.seq <= known.seq
+        return alert.seq == known.seq + 1
 
     def _serves(self, call_id: str) -> bool:
         return (
             self._all_since is not None or self._needs(publish.ALL_CALLS) or publish.group_of(call_id) in self._served
         )
 
-    def _notice(self, call_id: str, last_seq: int) -> None:
-        """A call has come this far: nothing new, a hole, or the first that is heard of it."""
+    def _learn(self, call_id: str, standing: Standing) -> None:
+        """The database says where a call stands; of one that was not known, later alerts are to be handed over."""
+        begins_here = self._all_since is None or standing == Standing()
+        if call_id not in self._stands and begins_here and self._serves(call_id):
+            self._remember(call_id, standing)
+            standing = self._ahead.pop(call_id, standing)
+        self._notice(call_id, standing)
+
+    def _notice(self, call_id: str, standing: Standing) -> None:
+        """A call has come at least this far. What was not handed over is a hole."""
         if not self._serves(call_id):
             return
-        last = self._last_seq.get(call_id)
-        if last is None and self._all_since is None:
-            self._remember(call_id, last_seq)
-        elif last_seq > (last or 0) and last_seq > (hole.to if (hole := self._holes.get(call_id)) else 0):
-            since = (hole.stored_since if hole else self._all_since or 0) if last is None else 0
-            self._holes[call_id] = Hole(call_id, last_seq, last or 0, since)
+        known, hole = self._stands.get(call_id), self._holes.get(call_id)
+        if known is None and self._all_since is None:
+            self._ahead[call_id] = standing.and_at_least(self._ahead.get(call_id, standing))
+            return
+        expected = hole.to if hole else known or Standing()
+        if not expected.covers(standing):
+            since = hole.stored_since if hole else (self._all_since or 0) if known is None else 0
+            self._holes[call_id] = Hole(call_id, expected.and_at_least(standing), known or Standing(), since)
             self._hole.set()
 
-    def _remember(self, call_id: str, last_seq: int) -> None:
-        self._last_seq[call_id] = last_seq
-        self._last_seq.move_to_end(call_id)
-        if len(self._last_seq) > CALLS_REMEMBERED:
-            self._last_seq.popitem(last=False)
+    def _remember(self, call_id: str, standing: Standing) -> None:
+        self._stands[call_id] = standing
+        self._stands.move_to_end(call_id)
+        if len(self._stands) > CALLS_REMEMBERED:
+            self._stands.popitem(last=False)
 
     def _deliver(self, alert: Published) -> None:
-        """Hands the next alert of a call to everybody who wants it."""
-        self._remember(alert.call_id, alert.seq)
-        hidden = alert.alert_type in V1_HIDES
+        """Hands the next alert of a call, or the next change of one, to everybody who wants it."""
+        self._remember(alert.call_id, self.standing(alert.call_id).with_one_more(alert))
+        hidden = alert.update_no or alert.alert_type in V1_HIDES
         for subscriber in self._wanting(alert.call_id, alert.team):
             if not hidden or subscriber.version > 1:
-                subscriber.put(alert.body)
+                subscriber.take(alert)
+
+    def standing(self, call_id: str) -> Standing:
+        """How far a call has been handed over; of one that nobody follows that is nothing."""
+        return self._stands.get(call_id, Standing())
 
     def _wanting(self, call_id: str, team: int | None) -> list[Subscriber]:
         if call_id == NO_CALL:
@@ -239,11 +281,11 @@ class Hub:
         if self._all_since is not None:
             known = await in_own_thread(repair.changed_since)(self._all_since)
         elif self._served:
-            known = await in_own_thread(repair.last_seqs)(list(self._served.values()))
+            known = await in_own_thread(repair.standings)(list(self._served.values()))
         else:
             return
-        for call_id, last_seq in known.items():
-            self._notice(call_id, last_seq)
+        for call_id, standing in known.items():
+            self._learn(call_id, standing)
         if self._all_since is not None:
             self._all_since = max(self._all_since, began - repair.OVERLAP_MS)
 
@@ -258,31 +300,36 @@ class Hub:
         """Reads what is missing and hands it over, until no hole is left."""
         while self._holes:
             holes = dict(islice(self._holes.items(), repair.MAX_CALLS))
-            alerts = await in_own_thread(repair.missing)(holes)
-            await self._hand_over(alerts)
-            for call_id, hole in holes.items():
-                if len(alerts) < repair.MAX_ROWS:  # all there is was read; what it lacks has been pruned
-                    self._accounted_for(call_id, hole.to)
-                last = self._last_seq.get(call_id, 0)
-                if call_id in self._holes and self._holes[call_id].to <= last:
-                    del self._holes[call_id]
-                elif call_id in self._holes:
-                    self._holes[call_id] = Hole(call_id, self._holes[call_id].to, last, hole.stored_since)
+            found = await in_own_thread(repair.missing)(holes)
+            await self._hand_over([*found.alerts, *found.changes])
+            for hole in holes.values():
+                self._settle_hole(hole, found)
         self._hole.clear()
 
-    async def _hand_over(self, alerts: list[Published]) -> None:
+    async def _hand_over(self, found: list[Published]) -> None:
         handed_bytes = 0
-        for alert in alerts:
-            if alert.call_id in self._holes and alert.seq > self._last_seq.get(alert.call_id, 0):
+        for alert in found:
+            reached = Standing(alert.seq, alert.update_no)
+            if alert.call_id in self._holes and not self.standing(alert.call_id).covers(reached):
                 self._deliver(alert)
                 handed_bytes += len(alert.body)
             if handed_bytes >= TURN_BYTES:
                 handed_bytes = 0
                 await asyncio.sleep(0)
 
-    def _accounted_for(self, call_id: str, last_seq: int) -> None:
-        if call_id in self._holes and self._last_seq.get(call_id, 0) < last_seq:
-            self._remember(call_id, last_seq)
+    def _settle_hole(self, hole: Hole, found: repair.Missing) -> None:
+        """Unless there is more to read: what was not found has been pruned, or changed again."""
+        now = self._holes.get(hole.call_id)
+        if now is None:
+            return
+        there = hole.to.and_at_least(found.standings.get(hole.call_id, hole.to))
+        read = Standing(there.seq if found.all_alerts else 0, there.update if found.all_changes else 0)
+        reached = self.standing(hole.call_id).and_at_least(read)
+        self._remember(hole.call_id, reached)
+        if reached.covers(now.to):
+            del self._holes[hole.call_id]
+        else:
+            self._holes[hole.call_id] = Hole(hole.call_id, now.to, reached, hole.stored_since)
 
     async def drain(self, timeout_s: float) -> None:
         """Waits until what was stored has been written to the subscribers that read."""

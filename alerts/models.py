@@ -172,7 +172,7 @@ class Alert(models.Model):
     """Something somebody should know. Its id is made when it is raised and grows with time (UUID version 7)."""
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
-    call = models.ForeignKey(Call, on_delete=models.PROTECT, related_name="alerts")
+    call = models.ForeignKey(Call, on_delete=models.PROTECT, related_name="alerts", db_index=False)
     seq = models.BigIntegerField(null=True, blank=True, help_text="place among the call's sent alerts, from 1")
     type = models.CharField(max_length=32, choices=AlertType.choices)
     kind = models.CharField(max_length=64, blank=True, default="")
@@ -203,10 +203,22 @@ class Alert(models.Model):
 
     class Meta:
         indexes = [
-            # the anchor of a correlation: the first alert of the call in the ten seconds before
-            models.Index(fields=["call", "timestamp"], name="alert_call_timestamp"),
-            # one call's history, newest first
-            models.Index(fields=["call", "-id"], name="alert_call_newest"),
+            # one call's history, newest first; the anchor of a correlation: its first alert of the ten seconds before
+            models.Index(fields=["call", "timestamp", "id"], name="alert_of_call"),
+            # the history, newest first; `since` and `until` of it
+            models.Index(fields=["timestamp", "id"], name="alert_newest"),
+            # the history of one kind, severity or type, newest first, however rare it is
+            models.Index(fields=["kind", "timestamp", "id"], name="alert_of_kind"),
+            models.Index(fields=["severity", "timestamp", "id"], name="alert_of_severity"),
+            models.Index(fields=["type", "timestamp", "id"], name="alert_of_type"),
+            # `actionable=true&acknowledged=false`: what waits for somebody, few among many
+            models.Index(
+                fields=["timestamp", "id"],
+                name="alert_waiting",
+                condition=Q(actionable=True, acknowledged_at__isnull=True),
+            ),
+            # `acknowledged=true`: few, too
+            models.Index(fields=["timestamp", "id"], name="alert_seen_to", condition=Q(acknowledged_at__isnull=False)),
         ]
         constraints = [
             models.UniqueConstraint(fields=["call", "seq"], name="alert_one_per_seq"),
@@ -220,6 +232,14 @@ class Alert(models.Model):
 
     def __str__(self) -> str:
         return f"{self.title} ({self.get_severity_display()})"
+
+
+class Attendance(models.Model):
+    """A process that serves subscribers, and how many it had when it last told the others."""
+
+    process = models.CharField(max_length=32, unique=True)
+    subscribers = models.PositiveIntegerField()
+    told_at = models.BigIntegerField(help_text="Unix ms; long ago: the process was killed")
 
 
 class Answered(models.Model):

@@ -23,6 +23,9 @@ class Door(Protocol):
     def waiting(self) -> int:
         """Bytes that the client has not taken yet."""
 
+    async def taken(self) -> None:
+        """Wait until the client has taken most of what waits, or has gone."""
+
     def abort(self) -> None:
         """Free the socket and what waits for it, now."""
 
@@ -35,6 +38,9 @@ class Outlet(Protocol):
 
     async def drain(self) -> None:
         """Wait until all that was put has been handed to the server."""
+
+    async def taken(self) -> None:
+        """Wait, one turn of the loop at least, until the client has taken most of what was put."""
 
     def drop(self) -> None:
         """The client has gone."""
@@ -101,6 +107,11 @@ class DirectOutlet:
     async def drain(self) -> None:
         self.flush()
 
+    async def taken(self) -> None:
+        self.flush()
+        await asyncio.sleep(0)
+        await self._door.taken()
+
     def drop(self) -> None:
         self._frames.clear()
 
@@ -128,6 +139,10 @@ class QueuedOutlet:
             self._too_slow()
 
     async def drain(self) -> None:
+        await self._idle.wait()
+
+    async def taken(self) -> None:
+        await asyncio.sleep(0)
         await self._idle.wait()
 
     def drop(self) -> None:

@@ -1,4 +1,4 @@
-"""The only sender to the channel layer: each stored alert goes to its call's group and to the group of all calls."""
+"""The only sender to the channel layer: what is stored of an alert goes to its call's group and that of all calls."""
 
 import asyncio
 import hashlib
@@ -12,7 +12,7 @@ import orjson
 from channels.layers import get_channel_layer
 
 from alerts.models import Alert
-from alerts.serializers import wire
+from alerts.serializers import whole, wire
 
 logger = logging.getLogger(__name__)
 ALL_CALLS = "calls"
@@ -26,13 +26,21 @@ def group_of(call_id: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """A stored alert on its way to subscribers: its place, who may see it, and its JSON, encoded once."""
+    """A stored alert, or a change of it, on its way to subscribers.
+
+    Attributes:
+        team: the key of the call's team, for who may see it.
+        seq: the alert's place among those of the call.
+        body: the frame's JSON, encoded once: the bare alert, or `alert.updated`.
+        update_no: a change's place among those of the call's alerts, from 1; 0: it is no change but the alert.
+    """
 
     call_id: str
     team: int | None
     seq: int
     alert_type: str
     body: str
+    update_no: int = 0
 
 
 def published(alert: Alert) -> Published:
@@ -40,6 +48,15 @@ def published(alert: Alert) -> Published:
     assert alert.seq is not None, "only suppressed alerts have no seq"
     body = orjson.dumps(wire(alert, alert.call.call_id)).decode()
     return Published(alert.call.call_id, alert.call.team_id, alert.seq, alert.type, body)
+
+
+def updated(alert: Alert) -> Published:
+    """An alert that was sent, as it is after its last change."""
+    assert alert.seq is not None, "nobody has a suppressed alert"
+    assert alert.update_no is not None, "it has not changed"
+    call = alert.call
+    body = orjson.dumps({"type": "alert.updated", "alert": whole(alert, call.call_id)}).decode()
+    return Published(call.call_id, call.team_id, alert.seq, alert.type, body, alert.update_no)
 
 
 class Publisher:

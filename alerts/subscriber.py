@@ -6,10 +6,13 @@ from typing import Any
 
 from alerts import frames
 from alerts.access import Principal
-from alerts.outlet import MAX_WAITING_BYTES, DirectOutlet, Door, Outlet, QueuedOutlet
+from alerts.outlet import DirectOutlet, Door, Outlet, QueuedOutlet
+from alerts.publish import Published
+from alerts.replay import Replay
 
 Send = Callable[[str], Coroutine[Any, Any, None]]
 Close = Callable[[int, str], Coroutine[Any, Any, None]]
+EVERY_CALL = None  # in the place of a call's id
 
 
 class Subscriber:
@@ -27,32 +30,49 @@ class Subscriber:
         self.close = close
         self.calls: set[str] = set()  # what it follows; kept by the hub
         self._outlet: Outlet = DirectOutlet(door, self._too_slow) if door else QueuedOutlet(send, self._too_slow)
-        self._held: list[str] | None = None  # while an answer is awaited; beyond MAX_WAITING_BYTES it is let go
-        self._held_bytes = 0
+        self.turn = asyncio.Lock()
+        self.waiting_bytes = 0
+        self._replays: dict[str | None, Replay] = {}  # by call, or for every call
         self._stopped = False
         self._leaving: asyncio.Task[None] | None = None
 
     def put(self, text: str) -> None:
         """One frame more."""
-        if self._stopped:
-            return
-        if self._held is None:
+        if not self._stopped:
             self._outlet.put(text)
-            return
-        self._held.append(text)
-        self._held_bytes += len(text)
-        if self._held_bytes > MAX_WAITING_BYTES:
-            self._too_slow()
 
-    def hold(self) -> None:
-        """What is put waits from now on, so that an answer can go before it."""
-        self._held, self._held_bytes = [], 0
+    def take(self, alert: Published) -> None:
+        """A live alert, or a change of one: at once, or behind what is sent again."""
+        replay = (self._replays.get(alert.call_id) or self._replays.get(EVERY_CALL)) if self._replays else None
+        if replay is None:
+            self.put(alert.body)
+        else:
+            replay.take(alert)
 
-    def release(self, *answer: str) -> None:
-        """The answer, then what was held, then whatever comes."""
-        held, self._held = self._held or [], None
-        for text in (*answer, *held):
-            self.put(text)
+    def replay_of(self, call_id: str | None) -> Replay | None:
+        """The replay that a call's live alerts, or every call's, pass through."""
+        return self._replays.get(call_id)
+
+    def let_pass_through(self, replay: Replay, call_id: str | None) -> None:
+        """From now on live alerts of a call, or of every call, go to a replay first."""
+        self.end_replay(call_id)
+        if self._stopped:
+            replay.stop()
+        else:
+            self._replays[call_id] = replay
+
+    def end_replay(self, call_id: str | None) -> None:
+        """Nothing is sent again any more."""
+        if call_id in self._replays:
+            self._replays.pop(call_id).stop()
+
+    def caught_up(self, replay: Replay) -> None:
+        """Live alerts need not pass through the replay any more."""
+        self._replays = {call_id: one for call_id, one in self._replays.items() if one is not replay}
+
+    async def taken(self) -> None:
+        """Waits until the client has taken most of what was put."""
+        await self._outlet.taken()
 
     def call_lost(self, call_id: str) -> None:
         """It may no longer see a call that it followed. Version 1 has no frame for that: it is closed."""
@@ -63,7 +83,7 @@ class Subscriber:
 
     def end(self, code: int, reason: str) -> None:
         """Close the socket from our side, without waiting; nothing more is taken."""
-        self._stopped = True
+        self.stop()
         if self._leaving is None:
             self._leaving = asyncio.create_task(self.close(code, reason))
 
@@ -74,6 +94,8 @@ class Subscriber:
     def stop(self) -> None:
         """Takes nothing more; what was put is still written."""
         self._stopped = True
+        for call_id in tuple(self._replays):
+            self.end_replay(call_id)
 
     def drop(self) -> None:
         """The client has gone."""

@@ -1,11 +1,10 @@
-"""What is told of a call besides its sound: posted by anybody, taken once by the process that hears the call."""
+"""What is told of a call besides its sound: posted by anybody, taken once by the server that hears the call."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from django.db import connection, transaction
-from django.db.models import Q
 
 from alerts.models import Call, Told
 from alerts.writer import now_ms
@@ -15,26 +14,23 @@ TAKEN_AT_ONCE = 500  # posts
 
 @dataclass(frozen=True, slots=True)
 class Post:
-    """One post about a call: `items` are segments or samples as `serializers` checked them."""
+    """One post about a call: `items` are segments or samples as REST checked them."""
 
     call_id: str
-    channels: tuple[str, ...]
     kind: str
     items: Sequence[Mapping[str, Any]]
 
 
-def tell(call_id: str, kind: Told.Kind, items: Sequence[Mapping[str, Any]], source: str) -> None:
-    """Keep a post for whoever hears the call; a call that nothing was known of is known from now on."""
-    call, _ = Call.objects.get_or_create(call_id=call_id, defaults={"started_at": now_ms()})
+def tell(call: Call, kind: Told.Kind, items: Sequence[Mapping[str, Any]], source: str) -> None:
+    """Keep a post for who hears the call."""
     Told.objects.create(call=call, kind=kind, items=list(items), source=source, posted_at=now_ms())
 
 
 def take(heard_by: str) -> list[Post]:
-    """The oldest posts about calls that the server `heard_by` hears, or that none does; each is given out once."""
-    mine = Q(call__heard_by__in=("", heard_by)) | Q(call__active=False)
+    """The oldest posts about calls that the server `heard_by` hears; each is given out once."""
     with transaction.atomic():
         skips = connection.features.has_select_for_update_skip_locked
-        rows = Told.objects.select_for_update(of=("self",) if skips else (), skip_locked=skips).filter(mine)
-        taken = list(rows.select_related("call").order_by("pk")[:TAKEN_AT_ONCE])
+        rows = Told.objects.select_for_update(of=("self",) if skips else (), skip_locked=skips)
+        taken = list(rows.filter(call__heard_by=heard_by).select_related("call").order_by("pk")[:TAKEN_AT_ONCE])
         Told.objects.filter(pk__in=[row.pk for row in taken]).delete()
-    return [Post(row.call.call_id, tuple(row.call.channels), row.kind, row.items) for row in taken]
+    return [Post(row.call.call_id, row.kind, row.items) for row in taken]

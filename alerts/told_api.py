@@ -8,14 +8,22 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from alerts import told
-from alerts.api import call_id_of, check_rights, principal_for
-from alerts.models import Told
+from alerts.api import check_publisher, principal_for
+from alerts.calls import call_id_of
+from alerts.models import Call, Told
 from alerts.serializers import Text
 
 MAX_ITEMS = 1_000
 LATEST = 2**53
 CODE = 64  # characters of a name or an id
 SENTIMENTS = ("positive", "neutral", "negative", "mixed")
+
+
+class NotHeard(exceptions.APIException):
+    """Words and samples are judged with the sound of the call: nobody could make anything of them."""
+
+    status_code = status.HTTP_409_CONFLICT
+    default_detail = "The call is not being heard: it has not begun, or is over, or another engine reports about it."
 
 
 class _Item(serializers.Serializer[dict[str, Any]]):
@@ -94,10 +102,20 @@ class _Posts(APIView):
 
     def post(self, request: Request, key: str) -> Response:
         principal, call_id = principal_for(request), call_id_of(key)
-        check_rights(principal, {call_id})
+        check_publisher(principal, {call_id})
         items = self._checked(request.data)
-        told.tell(call_id, self.kind, items, principal.name)
+        call = Call.objects.filter(call_id=call_id, active=True).first()
+        if call is None or not call.channels:
+            raise NotHeard
+        self._check_roles(items, call.channels)
+        told.tell(call, self.kind, items, principal.name)
         return Response({"accepted": len(items)}, status=status.HTTP_202_ACCEPTED)
+
+    def _check_roles(self, items: list[dict[str, Any]], channels: list[str]) -> None:
+        for number, item in enumerate(items):
+            if item.get("role") and item["role"] not in channels:
+                wrong = {"role": [f"{item['role']!r} is none of the call's: {', '.join(channels)}."]}
+                raise exceptions.ValidationError({self.name: {str(number): wrong}})
 
     def _checked(self, posted: Any) -> list[dict[str, Any]]:
         """The items of the body.

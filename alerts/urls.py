@@ -3,7 +3,7 @@
 from django.contrib.auth.views import LoginView, LogoutView
 from django.urls import path
 
-from alerts import api, tokens, views
+from alerts import api, calls, posts, stats, tokens, told_api, views
 
 urlpatterns = [
     path("", views.live, name="live"),
@@ -14,6 +14,15 @@ urlpatterns = [
     path("api/v1/token/revoke/", tokens.Revoke.as_view()),
     path("api/v1/ws-tickets/", tokens.Tickets.as_view()),
     path("api/v1/alerts/", api.Alerts.as_view()),
-    path("api/v1/calls/", api.Calls.as_view()),
-    path("api/v1/calls/<str:key>/", api.OneCall.as_view()),
+    path("api/v1/alerts/<uuid:alert_id>/", api.OneAlert.as_view()),
+    path("api/v1/alerts/<uuid:alert_id>/acknowledge/", api.Acknowledge.as_view()),
+    path("api/v1/alerts/<uuid:alert_id>/resolve/", api.Resolve.as_view()),
+    path("api/v1/calls/", calls.Calls.as_view()),
+    path("api/v1/calls/<str:key>/", calls.OneCall.as_view()),
+    path("api/v1/calls/<str:key>/alerts/", calls.AlertsOfCall.as_view()),
+    path("api/v1/calls/<str:key>/findings/", posts.Findings.as_view()),
+    path("api/v1/calls/<str:key>/summary/", posts.Summary.as_view()),
+    path("api/v1/calls/<str:key>/transcript/", told_api.Transcript.as_view()),
+    path("api/v1/calls/<str:key>/network/", told_api.Network.as_view()),
+    path("api/v1/stats/", stats.Stats.as_view()),
 ]

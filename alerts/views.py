@@ -6,6 +6,7 @@ from django.shortcuts import render
 
 from alerts.access import of_user, visible_alerts
 from alerts.serializers import AlertSerializer
+from alerts.writer import now_ms
 
 SHOWN_AT_FIRST = 50
 CONTENT_SECURITY_POLICY = "; ".join(
@@ -26,9 +27,10 @@ CONTENT_SECURITY_POLICY = "; ".join(
 
 @login_required
 def live(request: HttpRequest) -> HttpResponse:
-    """Calls in progress and alerts as they come; the newest alerts are in the page from the start."""
+    """Calls in progress and alerts as they come; the newest are in the page from the start: it resumes from there."""
+    as_of = now_ms()
     recent = visible_alerts(of_user(request.user.get_username())).filter(suppressed=False)
-    recent = recent.exclude(type__in=("connection", "disconnection")).order_by("-id")[:SHOWN_AT_FIRST]
-    response = render(request, "alerts/live.html", {"recent_alerts": [AlertSerializer(alert).data for alert in recent]})
+    shown = [AlertSerializer(alert).data for alert in recent.order_by("-timestamp", "-id")[:SHOWN_AT_FIRST]]
+    response = render(request, "alerts/live.html", {"as_of": as_of, "recent_alerts": shown})
     response["Content-Security-Policy"] = CONTENT_SECURITY_POLICY
     return response

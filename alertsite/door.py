@@ -22,6 +22,8 @@ BUILT_ON = (
     "keepalive_timeout",
     "on_task_complete",
     "connection_lost",
+    "pause_writing",
+    "resume_writing",
 )
 MAX_UNREAD_PONGS_BYTES = 1024 * 1024  # a client that pings and does not read; more means it is cut off
 
@@ -52,6 +54,10 @@ class Door:
     def waiting(self) -> int:
         """Bytes that the client has not taken yet."""
         return self._connection.transport.get_write_buffer_size()
+
+    async def taken(self) -> None:
+        """Wait until the client has taken most of what waits, or has gone."""
+        await self._connection.writable.wait()
 
     def abort(self) -> None:
         """Free the socket and what waits for it, now."""

@@ -11,12 +11,12 @@ from typing import Any
 import uvicorn
 from django.db import connections
 
-from alerts import dispatch
+from alerts import attendance, dispatch
 from alerts.consumers import HEARTBEAT_MS, say_goodbye
 from alerts.hub import the_hub
-from alertsite import door
+from alertsite import door, hearing
 from alertsite.asgi import application_of
-from alertsite.hearing import heard_by
+from alertsite.identity import heard_by
 from alertsite.routing import Role, media
 
 logger = logging.getLogger(__name__)
@@ -87,10 +87,12 @@ async def drain() -> None:
     try:
         async with asyncio.timeout(MEDIA_WITHIN_S):
             await media().shutdown()
+            await hearing.stop()
     except TimeoutError:
         logger.error("some calls could not be closed within %.0f s", MEDIA_WITHIN_S)
     await asyncio.to_thread(dispatch.close, STORED_WITHIN_S)
     await say_goodbye(DELIVERED_WITHIN_S)
+    await attendance.stop()
     await the_hub().stop()
 
 

@@ -5,18 +5,17 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
 from typing import Any, NoReturn
 
-from analysis.active_level import ActiveLevel
-from analysis.audio import AudioError, Recording, decode, open_recording
-from analysis.bank import CallBank, CallStats
+from analysis.audio import AudioError, Recording, open_recording
 from analysis.features import FRAME_MS
-from analysis.findings import Finding, Heard, State
+from analysis.frames import FrameLog
+from analysis.offline import Listening
 from analysis.report import describe
-from analysis.summary import CallSummary
+from analysis.report_page import page
 
-_CALL = "recording"
 _MONO = ("mixed",)
 
 
@@ -45,6 +44,18 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
         metavar="A,B",
         help="names of a two-channel recording's channels (default: caller,agent); one channel is 'mixed'",
     )
+    parser.add_argument(
+        "--frames",
+        type=Path,
+        metavar="OUT.npz",
+        help="also write speech, its probability and the level of every 20 ms of each channel",
+    )
+    parser.add_argument(
+        "--html",
+        type=Path,
+        metavar="OUT",
+        help="also write the call as one page, with a timeline to zoom into",
+    )
     return parser.parse_args(argv)
 
 
@@ -57,8 +68,22 @@ def main(argv: list[str] | None = None) -> int:
         return _fail(str(error))
     except OSError as error:
         return _fail(f"{options.file}: {error.strerror}")
+    outputs = [path for path in (options.frames, options.html) if path]
+    if trouble := next(filter(None, map(_cannot_write, outputs)), None):
+        return _fail(trouble)
     names = options.channels if recording.channels == 2 else _MONO
-    return _listen(recording, names, as_json=options.json)
+    return _listen(
+        Listening(recording, names, measure=bool(options.html) or not options.json, log=bool(outputs)), options
+    )
+
+
+def _cannot_write(path: Path) -> str | None:
+    """Why frames cannot be written there, before the recording is heard in vain."""
+    try:
+        path.open("ab").close()
+    except OSError as error:
+        return f"{path}: {error.strerror}"
+    return None
 
 
 def _fail(message: str) -> int:
@@ -66,80 +91,60 @@ def _fail(message: str) -> int:
     return 1
 
 
-def _listen(recording: Recording, names: tuple[str, ...], *, as_json: bool) -> int:
-    if as_json:
-        _print_record(_stream_record(recording, names))
-    found: list[Heard] = []
-    trouble: Exception | None = None
-    summary = CallSummary()
-    meters = {} if as_json else {name: ActiveLevel(recording.sample_rate) for name in names}
-    bank = CallBank()
-    bank.open(_CALL, recording.sample_rate, names, recording.encoding)
-    for finding in _findings(recording, bank, meters):
-        if isinstance(finding, AudioError):
-            trouble = finding
-            continue
-        summary.take(finding)
-        if finding.state is State.CLOSED:
-            found.append(finding.event)
-            if as_json:
-                _print_record(finding.event.record())
-    if as_json:
-        _print_record(summary.record(bank.stats(_CALL)))
+def _listen(listening: Listening, options: argparse.Namespace) -> int:
+    if options.json:
+        _print_record(_stream_record(listening))
+    for heard in listening.hear(partial(_show_progress, listening.recording)):
+        if options.json:
+            _print_record(heard.record())
+    _clear_progress()
+    if options.json:
+        _print_record(listening.summary.record(listening.stats))
     else:
-        _print_report(recording, bank.stats(_CALL), summary, meters, found)
+        sys.stdout.write(_report(listening))
     sys.stdout.flush()
-    return _fail(str(trouble)) if trouble else 0
+    if listening.trouble:
+        _fail(str(listening.trouble))
+    saved = [_saved(listening.log, options.frames), _saved_page(listening, options.html)]
+    return 1 if listening.trouble or not all(saved) else 0
 
 
-def _print_report(
-    recording: Recording,
-    stats: CallStats,
-    summary: CallSummary,
-    meters: Mapping[str, ActiveLevel],
-    found: Sequence[Heard],
-) -> None:
+def _report(listening: Listening) -> str:
+    recording, stats = listening.recording, listening.stats
     heading = f"{recording.path.name}: {recording.channels} channel(s), {recording.sample_rate} Hz"
-    sys.stdout.write(f"{heading}\n{summary.text(stats)}\n\n{describe(stats, meters, found)}")
+    table = describe(stats, listening.meters, listening.found)
+    return f"{heading}\n{listening.summary.text(stats)}\n\n{table}"
 
 
-def _findings(
-    recording: Recording, bank: CallBank, meters: Mapping[str, ActiveLevel]
-) -> Iterator[Finding | AudioError]:
-    """What is found, as it is found; a fault of the file comes where it is met, what was heard is kept."""
+def _saved(log: FrameLog | None, path: Path | None) -> bool:
+    if log is None or path is None:
+        return True
     try:
-        for heard_ms, block in _with_position(recording):
-            bank.push(_CALL, block)
-            _measure(recording, block, meters)
-            yield from (finding for _, finding in bank.tick())
-            _show_progress(heard_ms, recording.duration_ms)
-    except AudioError as error:
-        yield error
-    finally:
-        _clear_progress()
-    yield from bank.close(_CALL)
+        log.save(path)
+    except OSError as error:
+        _fail(f"{path}: {error.strerror}")
+        return False
+    return True
 
 
-def _measure(recording: Recording, block: bytes, meters: Mapping[str, ActiveLevel]) -> None:
-    if meters:
-        samples = decode(block, recording.encoding).reshape(-1, recording.channels)
-        for channel, meter in enumerate(meters.values()):
-            meter.push(samples[:, channel])
+def _saved_page(listening: Listening, path: Path | None) -> bool:
+    if listening.log is None or path is None:
+        return True
+    try:
+        path.write_text(page(listening), encoding="utf-8")
+    except OSError as error:
+        _fail(f"{path}: {error.strerror}")
+        return False
+    return True
 
 
-def _with_position(recording: Recording) -> Iterator[tuple[int, bytes]]:
-    samples = 0
-    for block in recording.blocks():
-        samples += len(block) // (recording.encoding.sample_width * recording.channels)
-        yield samples * 1000 // recording.sample_rate, block
-
-
-def _stream_record(recording: Recording, names: tuple[str, ...]) -> dict[str, Any]:
+def _stream_record(listening: Listening) -> dict[str, Any]:
+    recording = listening.recording
     return {
         "record": "stream",
         "file": str(recording.path),
         "sampleRate": recording.sample_rate,
-        "channels": list(names),
+        "channels": list(listening.names),
         "durationMs": recording.duration_ms,
     }
 
@@ -148,11 +153,11 @@ def _print_record(record: dict[str, Any]) -> None:
     sys.stdout.write(json.dumps(record) + "\n")
 
 
-def _show_progress(heard_ms: int, duration_ms: int) -> None:
+def _show_progress(recording: Recording, heard_ms: int) -> None:
     width = 40
     if sys.stderr.isatty() and heard_ms % 1000 < 10 * FRAME_MS:
-        done = width * heard_ms // max(1, duration_ms)
-        sys.stderr.write(f"\r[{'#' * done}{'.' * (width - done)}] {heard_ms // 1000}/{duration_ms // 1000} s")
+        done = width * heard_ms // max(1, recording.duration_ms)
+        sys.stderr.write(f"\r[{'#' * done}{'.' * (width - done)}] {heard_ms // 1000}/{recording.duration_ms // 1000} s")
         sys.stderr.flush()
 
 

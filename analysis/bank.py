@@ -1,21 +1,28 @@
 """The engine's front: many calls heard together (`CallBank`), or one (`CallAnalyzer`)."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from analysis import signal_quality
 from analysis.audio import Encoding, decode, to_int16
+from analysis.emodel import rating_of
 from analysis.features import FRAME_MS, FRAMES_PER_S, Features, measure
-from analysis.findings import Finding
+from analysis.findings import AnalysisResult, Finding
 from analysis.framing import Track
-from analysis.listener import Listener, Thresholds
+from analysis.listener import Detector, Listener, Thresholds
+from analysis.quality import NetworkSample
 from analysis.resampling import check_rate
 from analysis.rows import CHANNELS, Bools, Ints
+from analysis.sentiment import Segment
 from analysis.spectrum import HOPS
+from analysis.vad import NetworkVad, VoiceActivity
+from analysis.vitals import Vitals
+from analysis.windows import Window
 
 Audio = bytes | NDArray[np.int16] | NDArray[np.float32] | NDArray[np.float64]
 
@@ -47,14 +54,45 @@ class CallStats:
     late_ms: Mapping[str, int]
 
 
+_Frames = tuple[bytes, bytes, Bools]
+"""Frames of a channel, as `Track.take` gives them."""
+
+
 class _Call:
     """A call's place in the bank and its audio that is not heard yet."""
 
     def __init__(self, row: int, sample_rate: int, names: tuple[str, ...], encoding: Encoding) -> None:
-        self.row, self.names, self.encoding = row, names, encoding
-        self.tracks = [Track(encoding, sample_rate) for _ in names]
+        self.row, self.names = row, names
+        self.vitals = Vitals(names)
+        self.failure: Exception | None = None  # if there is one, the call is set aside: nothing more of it is heard
         self.heard_frames = 0
+        self._begin_tracks(sample_rate, encoding)
+        self._earlier_ms = {"missing": [0] * len(names), "late": [0] * len(names)}  # by channel, of earlier tracks
+
+    def _begin_tracks(self, sample_rate: int, encoding: Encoding) -> None:
+        self.encoding = encoding
+        self.tracks = [Track(encoding, sample_rate) for _ in self.names]
+        self._first_frame = self.heard_frames  # of the call, where these tracks have their first
         self._odd = b""  # an incomplete sample of interleaved channels
+
+    def go_on(self, sample_rate: int, encoding: Encoding) -> None:
+        """What was pushed has been heard; the next audio comes at another rate or in another encoding."""
+        self._earlier_ms = {"missing": self.missing_ms, "late": self.late_ms}
+        self._begin_tracks(sample_rate, encoding)
+
+    @property
+    def missing_ms(self) -> list[int]:
+        """By channel, media time for which no audio came."""
+        return self._with_earlier("missing")
+
+    @property
+    def late_ms(self) -> list[int]:
+        """By channel, audio that came after it had been given up."""
+        return self._with_earlier("late")
+
+    def _with_earlier(self, what: str) -> list[int]:
+        earlier = zip(self._earlier_ms[what], self.tracks, strict=True)
+        return [ms + getattr(track, what) * 1000 // track.sample_rate for ms, track in earlier]
 
     def push_interleaved(self, data: bytes) -> None:
         """Append bytes of all channels, sample by sample."""
@@ -77,21 +115,35 @@ class _Call:
 
     def settle(self, limit: int) -> int:
         """How many frames to hear next; what lags too far behind is given up."""
-        known = [track.frames for track in self.tracks]
+        known = [self._first_frame + track.frames for track in self.tracks]
         until = min(max(min(known), max(known) - _MAX_SKEW_FRAMES), self.heard_frames + limit)
         self._lose_until(until)
         return until - self.heard_frames
+
+    def take(self, limit: int) -> list[_Frames]:
+        """The next frames by channel; nothing if there are none, or if that fails.
+
+        This is where a call is on its own. What fails later, when all are heard in lock-step, fails for all.
+        """
+        if self.failure:
+            return []
+        try:
+            count = self.settle(limit)
+            return [track.take(count) for track in self.tracks] if count > 0 else []
+        except Exception as error:
+            self.failure = error
+            return []
 
     def finish(self) -> None:
         """No more audio comes: the shorter channel lacks the rest."""
         for track in self.tracks:
             track.finish()
-        self._lose_until(max(track.frames for track in self.tracks))
+        self._lose_until(self._first_frame + max(track.frames for track in self.tracks))
 
     def _lose_until(self, frame: int) -> None:
         for track in self.tracks:
-            if track.frames < frame:
-                track.lose(frame)
+            if self._first_frame + track.frames < frame:
+                track.lose(frame - self._first_frame)
 
 
 class CallBank:
@@ -106,13 +158,22 @@ class CallBank:
     its other calls are unharmed.
     """
 
-    def __init__(self, thresholds: Thresholds | None = None) -> None:
-        self._listener = Listener(thresholds or Thresholds())
+    def __init__(
+        self,
+        thresholds: Thresholds | None = None,
+        vad: VoiceActivity | None = None,
+        observers: Sequence[Detector] = (),
+    ) -> None:
+        """`vad` replaces the engine's own voice activity; `observers` are told each step as the detectors are."""
+        limits = thresholds or Thresholds()
+        self._listener = Listener(limits, vad or NetworkVad(limits.vad), observers)
         self._calls: dict[str, _Call] = {}
         self._ids: dict[int, str] = {}
         self._capacity = 1
         self._free = [0]
         self._last_closed: tuple[str, CallStats] | None = None
+        self.results: list[tuple[str, AnalysisResult]] = []
+        """How calls were in each window of 5 s that the last `tick`, `go_on` or `close` completed."""
         self._listener.resize(self._capacity)
 
     def open(
@@ -149,6 +210,8 @@ class CallBank:
         """
         call = self._call(call_id)
         self._check_channel(call, channel)
+        if call.failure:
+            return
         data = samples if isinstance(samples, bytes) else _to_bytes(call, samples, channel)
         if channel is None:
             call.push_interleaved(data)
@@ -162,16 +225,43 @@ class CallBank:
         longest = MAX_GAP_S * call.tracks[0].sample_rate
         if not 0 <= samples <= longest:
             raise ValueError(f"a gap of {samples} samples: 0 to {longest} ({MAX_GAP_S} s) can be taken")
-        call.gap(samples, channel)
+        if not call.failure:
+            call.gap(samples, channel)
+
+    def go_on(
+        self, call_id: str, sample_rate: int = 8000, encoding: Encoding = Encoding.LINEAR16
+    ) -> list[tuple[str, Finding]]:
+        """The call goes on in another stream: what is left of this one is heard, but for a partial last frame.
+
+        From here on audio is pushed at this rate, in this encoding; media time goes on. Returns what was found.
+        """
+        call = self._call(call_id)
+        check_rate(sample_rate)
+        encoding = Encoding(encoding)
+        if call.failure:
+            return []
+        call.finish()
+        found = self._hear([call])
+        call.go_on(sample_rate, encoding)
+        return found
+
+    def tell(self, call_id: str, told: NetworkSample | Segment) -> None:
+        """Tell what is known of a call besides its sound: it counts in the window that is judged next."""
+        self._call(call_id).vitals.tell(told)
 
     def tick(self) -> list[tuple[str, Finding]]:
         """Hear every complete frame of all calls; what was found, in the order of each call's time."""
         return self._hear(self._calls.values())
 
+    def failed(self) -> dict[str, Exception]:
+        """The open calls that were set aside, by a fault that their audio hit; the others are heard all the same."""
+        return {call_id: call.failure for call_id, call in self._calls.items() if call.failure}
+
     def close(self, call_id: str) -> list[Finding]:
         """End a call: hear what is left of it, close each of its open events once, free its place."""
         call = self._call(call_id)
-        call.finish()
+        if not call.failure:
+            call.finish()
         found = [finding for _, finding in self._hear([call])]
         found += [finding for _, finding in self._listener.finish(call.row)]
         self._last_closed = (call_id, self._stats(call))
@@ -203,38 +293,54 @@ class CallBank:
         return self._free.pop()
 
     def _stats(self, call: _Call) -> CallStats:
-        def by_name(amounts: Iterable[int], per_s: int) -> dict[str, int]:
-            return {name: amount * 1000 // per_s for name, amount in zip(call.names, amounts, strict=True)}
-
-        rate = call.tracks[0].sample_rate
+        talk_ms = (frames * FRAME_MS for frames in self._listener.talk_frames(call.row))
         return CallStats(
             heard_ms=call.heard_frames * FRAME_MS,
-            talk_ms=by_name(self._listener.talk_frames(call.row), FRAMES_PER_S),
-            missing_ms=by_name((track.missing for track in call.tracks), rate),
-            late_ms=by_name((track.late for track in call.tracks), rate),
+            talk_ms=dict(zip(call.names, talk_ms, strict=True)),
+            missing_ms=dict(zip(call.names, call.missing_ms, strict=True)),
+            late_ms=dict(zip(call.names, call.late_ms, strict=True)),
         )
 
     def _hear(self, calls: Iterable[_Call]) -> list[tuple[str, Finding]]:
         """Hear all complete frames of these calls, at most one second of each at a time."""
         found: list[tuple[str, Finding]] = []
+        self.results = []
         waiting = list(calls)
-        while waiting := [call for call in waiting if call.settle(_FRAMES_A_PASS) > 0]:
-            for row, finding in self._hear_pass(waiting):
+        while taken := [(call, frames) for call in waiting if (frames := call.take(_FRAMES_A_PASS))]:
+            for row, finding in self._hear_pass(taken):
                 found.append((self._ids[row], finding))
+            waiting = [call for call, _ in taken]
         return found
 
-    def _hear_pass(self, calls: list[_Call]) -> list[tuple[int, Finding]]:
+    def _hear_pass(self, taken: list[tuple[_Call, list[_Frames]]]) -> list[tuple[int, Finding]]:
         lengths = np.zeros(self._capacity, dtype=np.int64)
-        for call in calls:
-            lengths[call.row] = call.settle(_FRAMES_A_PASS)
+        for call, frames in taken:
+            lengths[call.row] = len(frames[0][-1])
+            call.heard_frames += len(frames[0][-1])
         batch = _Batch(int(lengths.max()), self._capacity)
-        for call in calls:
-            count = int(lengths[call.row])
+        for call, frames in taken:
             for channel, track in enumerate(call.tracks):
-                batch.add(call.row, channel, track, count)
-            call.heard_frames += count
-        frames, heard = batch.measure()
-        return self._listener.hear(frames, heard, lengths)
+                batch.add(call.row, channel, track, frames[channel])
+        features, heard = batch.measure()
+        found = self._listener.hear(features, heard, lengths)
+        self._judge(self._listener.windows())
+        return found
+
+    def _judge(self, windows: list[Window]) -> None:
+        """How calls sound in windows that are full, and how they are therefore."""
+        if not windows:
+            return
+        levels = np.concatenate([window.levels for window in windows])
+        clipped = np.concatenate([window.clipped for window in windows])
+        scores = signal_quality.scores(levels, clipped).reshape(-1, CHANNELS).tolist()
+        for window, of_channels in zip(windows, scores, strict=True):
+            call_id = self._ids[window.row]
+            call = self._calls[call_id]
+            ratings = [
+                rating_of(score) if telling else None
+                for _, score, telling in zip(call.names, of_channels, window.telling, strict=False)
+            ]
+            self.results.append((call_id, call.vitals.judge(ratings, window.end * FRAME_MS)))
 
 
 class CallAnalyzer:
@@ -254,6 +360,15 @@ class CallAnalyzer:
     def finish(self) -> list[Finding]:
         """End the call: what was found in its last samples, and the end of everything still open."""
         return self._bank.close(self._ID)
+
+    def tell(self, told: NetworkSample | Segment) -> None:
+        """Tell what is known of the call besides its sound."""
+        self._bank.tell(self._ID, told)
+
+    @property
+    def results(self) -> list[AnalysisResult]:
+        """How the call was in each window of 5 s that the last `push` or `finish` completed."""
+        return [result for _, result in self._bank.results]
 
     @property
     def stats(self) -> CallStats:
@@ -278,10 +393,12 @@ class _Batch:
         self._heard = np.zeros(self._shape, dtype=np.bool_)
         self._groups: dict[tuple[Encoding, int], list[_Piece]] = defaultdict(list)
 
-    def add(self, row: int, channel: int, track: Track, frames: int) -> None:
-        """Take the next frames of a track."""
-        before, data, self._heard[:frames, row, channel] = track.take(frames)
-        piece = _Piece(before, data, row * CHANNELS + channel, frames)
+    def add(self, row: int, channel: int, track: Track, frames: _Frames) -> None:
+        """Put the next frames of a track into their place."""
+        before, data, heard = frames
+        count = len(heard)
+        self._heard[:count, row, channel] = heard
+        piece = _Piece(before, data, row * CHANNELS + channel, count)
         self._groups[track.frame_encoding, track.frame_rate].append(piece)
 
     def measure(self) -> tuple[Features, Bools]:

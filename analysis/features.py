@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from analysis.rows import Bools, Floats
 from analysis.spectrum import BANDS, HOPS, Levels, band_levels
+from analysis.waveform import MARKS, Marks, mark
 
 FRAME_MS = 20
 FRAMES_PER_S = 1000 // FRAME_MS
@@ -33,6 +34,7 @@ class Features:
             white noise, negative for hiss.
         zero: every sample is the same, and no more than A-law's idle value away from 0.
         bands: levels of the bands in its two hops of 10 ms, (..., HOPS, BANDS), see `analysis.spectrum`.
+        waveform: marks of damage, records of `analysis.waveform.MARKS`.
     """
 
     mean_square: Floats
@@ -40,13 +42,15 @@ class Features:
     tilt: Floats
     zero: Bools
     bands: Levels
+    waveform: Marks
 
     @classmethod
     def of_nothing(cls, shape: tuple[int, ...]) -> "Features":
         """Features of frames without audio."""
         nothing = np.zeros(shape)
         bands = np.zeros((*shape, HOPS, BANDS), dtype=np.int16)
-        return cls(nothing, np.full(shape, SILENT_DBOV), nothing, nothing == 0, bands)
+        marks = np.zeros(shape, dtype=MARKS)
+        return cls(nothing, np.full(shape, SILENT_DBOV), nothing, nothing == 0, bands, marks)
 
     def at(self, step: int) -> "Features":
         """The features of one step of many."""
@@ -74,13 +78,15 @@ def measure(samples: NDArray[np.int16], before: NDArray[np.int16], sample_rate: 
     variation = length * squares - total**2  # length² times the variance: whole, and below 2^53
     shared = length * products - total**2
     tilt = np.divide(shared, variation, out=np.zeros_like(shared), where=variation > 0)
+    tilt = np.clip(tilt, -1.0, 1.0)
     mean_square = variation / length**2
     return Features(
         mean_square=mean_square,
         level_dbov=level_dbov(mean_square),
-        tilt=np.clip(tilt, -1.0, 1.0),
+        tilt=tilt,
         zero=(variation == 0) & (np.abs(total) <= _IDLE_MAGNITUDE * length),
         bands=band_levels(samples, before),
+        waveform=mark(samples, mean_square, tilt),
     )
 
 

@@ -22,11 +22,11 @@ class CallEvent:
     Times are integer milliseconds of media time, counted in samples from the call's first audio.
 
     Attributes:
-        type: `overlap`, `interrupt`, `long_pause`, `silence` or `volume_spike`.
+        type: `overlap`, `interrupt`, `long_pause`, `silence`, `volume_spike` or `speaker_change`.
         channel: a name of the stream, `all`, or `mixed` for mono.
         timestamp: where it began, ms.
         duration: how long it has lasted so far, ms; final in a closed finding.
-        severity: `low`, `medium`, `high` or `critical`.
+        severity: `info`, `low`, `medium`, `high` or `critical`.
         detected_at: end of the last 20 ms frame that the decision to open needed, look-ahead included, ms.
         metadata: what else is known, by the names of the JSON record (`by`, `level`, `gainDb`, `kind`).
     """

@@ -1,24 +1,40 @@
 """The ears of many calls in lock-step: look-ahead, voice activity, talkspurts and detectors, one frame a step."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import numpy as np
 
+from analysis.detectors.background_noise import BackgroundNoise, BackgroundNoiseThresholds
+from analysis.detectors.distortion import Distortion, DistortionThresholds
+from analysis.detectors.dropouts import Dropouts, DropoutThresholds
+from analysis.detectors.echo import EchoAnomaly, EchoGrades
+from analysis.detectors.excessive_silence import ExcessiveSilence, ExcessiveSilenceThresholds
 from analysis.detectors.interrupt import Interrupt, InterruptThresholds
 from analysis.detectors.lives import Desk
 from analysis.detectors.overlap import Overlap, OverlapThresholds
 from analysis.detectors.pause import LongPause, PauseThresholds
 from analysis.detectors.silence import Silence, SilenceThresholds
+from analysis.detectors.speaker_change import FloorChange, SpeakerChangeThresholds
 from analysis.detectors.spike import SpikeThresholds, VolumeSpike
-from analysis.features import Features
+from analysis.detectors.voice_change import VoiceChange, VoiceChangeThresholds
+from analysis.detectors.volume_inconsistency import VolumeInconsistency, VolumeInconsistencyThresholds
+from analysis.detectors.wrong_format import WrongFormat, WrongFormatThresholds
+from analysis.echo import Echo, EchoThresholds
+from analysis.features import FRAMES_PER_S, Features
 from analysis.findings import Finding
+from analysis.levels import Levels
 from analysis.lookahead import LOOK_AHEAD_FRAMES, LookAhead
+from analysis.misreading import Misreading
 from analysis.moment import Moment
+from analysis.music import Music, MusicThresholds
+from analysis.one_source import OneSource, OneSourceThresholds
 from analysis.rows import CHANNELS, Bools, Ints, Rows, counts, flags
 from analysis.talkspurts import Talkspurts, TalkspurtThresholds
-from analysis.vad import EnergyVad, VadThresholds
+from analysis.tones import Tones, ToneThresholds
+from analysis.vad import Probabilities, VadThresholds, VoiceActivity
+from analysis.windows import Window, Windows
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,12 +42,25 @@ class Thresholds:
     """Everything that decides what is heard, with the defaults of docs/hearing.md."""
 
     vad: VadThresholds = field(default_factory=VadThresholds)
+    tone: ToneThresholds = field(default_factory=ToneThresholds)
+    music: MusicThresholds = field(default_factory=MusicThresholds)
+    one_source: OneSourceThresholds = field(default_factory=OneSourceThresholds)
+    echo: EchoThresholds = field(default_factory=EchoThresholds)
+    echo_grades: EchoGrades = field(default_factory=EchoGrades)
     talkspurt: TalkspurtThresholds = field(default_factory=TalkspurtThresholds)
     overlap: OverlapThresholds = field(default_factory=OverlapThresholds)
     interrupt: InterruptThresholds = field(default_factory=InterruptThresholds)
     pause: PauseThresholds = field(default_factory=PauseThresholds)
     silence: SilenceThresholds = field(default_factory=SilenceThresholds)
     spike: SpikeThresholds = field(default_factory=SpikeThresholds)
+    speaker_change: SpeakerChangeThresholds = field(default_factory=SpeakerChangeThresholds)
+    voice_change: VoiceChangeThresholds = field(default_factory=VoiceChangeThresholds)
+    wrong_format: WrongFormatThresholds = field(default_factory=WrongFormatThresholds)
+    background_noise: BackgroundNoiseThresholds = field(default_factory=BackgroundNoiseThresholds)
+    distortion: DistortionThresholds = field(default_factory=DistortionThresholds)
+    dropouts: DropoutThresholds = field(default_factory=DropoutThresholds)
+    excessive_silence: ExcessiveSilenceThresholds = field(default_factory=ExcessiveSilenceThresholds)
+    volume_inconsistency: VolumeInconsistencyThresholds = field(default_factory=VolumeInconsistencyThresholds)
 
 
 class Detector(Protocol):
@@ -51,22 +80,40 @@ class Detector(Protocol):
 class Listener(Rows):
     """Hears frames of many calls, a row each; knows nothing of audio, bytes or call ids."""
 
-    def __init__(self, thresholds: Thresholds) -> None:
+    def __init__(self, thresholds: Thresholds, vad: VoiceActivity, observers: Sequence[Detector]) -> None:
         self.end = counts(1)  # frames judged so far
         self.present = flags(CHANNELS)
         self._ahead = LookAhead()
-        self._vad = EnergyVad(thresholds.vad)
+        self._vad = vad
+        self._tones = Tones(thresholds.tone)
+        self._music = Music(thresholds.music)
+        self._one_source = OneSource(thresholds.one_source)
+        self._echo = Echo(thresholds.echo)
         self._spurts = Talkspurts(thresholds.talkspurt)
+        self._levels = Levels()
         self._desk = Desk()
+        self._wrong_format = WrongFormat(self._desk, thresholds.wrong_format)
+        self._windows = Windows()
         self._detectors: tuple[Detector, ...] = (
             Overlap(self._desk, thresholds.overlap),
             Interrupt(self._desk, thresholds.interrupt, thresholds.overlap),
             LongPause(self._desk, thresholds.pause),
             Silence(self._desk, thresholds.silence),
             VolumeSpike(self._desk, thresholds.spike),
+            FloorChange(self._desk, thresholds.speaker_change),
+            VoiceChange(self._desk, thresholds.voice_change),
+            EchoAnomaly(self._desk, thresholds.echo_grades),
+            BackgroundNoise(self._desk, thresholds.background_noise, self._levels),
+            Distortion(self._desk, thresholds.distortion),
+            Dropouts(self._desk, thresholds.dropouts, self._levels),
+            ExcessiveSilence(self._desk, thresholds.excessive_silence),
+            VolumeInconsistency(self._desk, thresholds.volume_inconsistency, self._levels),
+            self._windows,
+            *observers,
         )
-        parts = [rows for detector in self._detectors for rows in detector.rows]
-        self._parts: list[Rows] = [self._ahead, self._vad, self._spurts, *parts]
+        parts = [rows for detector in (self._wrong_format, *self._detectors) for rows in detector.rows]
+        gates = (self._tones, self._music, self._one_source, self._echo)
+        self._parts: list[Rows] = [self._ahead, *self._vad.rows, *gates, self._spurts, self._levels, *parts]
 
     def resize(self, rows: int) -> None:
         super().resize(rows)
@@ -84,11 +131,13 @@ class Listener(Rows):
     def hear(self, frames: Features, heard: Bools, lengths: Ints) -> list[tuple[int, Finding]]:
         """Hear the next frames of all rows: features and `heard` (steps, rows, channels), `lengths` (rows,)
         of them each. Returns what was found, by row."""
+        probability = self._probability(frames, heard, lengths)
         frames, heard = self._ahead.delay(frames, heard, lengths)
         for step in range(len(heard)):
             arrived = (lengths > step)[:, None]
             self._ahead.known += arrived
-            self._step(frames.at(step), heard[step], arrived & (self._ahead.known > LOOK_AHEAD_FRAMES))
+            stepping = arrived & (self._ahead.known > LOOK_AHEAD_FRAMES)
+            self._step(frames.at(step), heard[step], probability[step], stepping)
         return self._collect()
 
     def finish(self, row: int) -> list[tuple[int, Finding]]:
@@ -97,42 +146,73 @@ class Listener(Rows):
         leaving[row] = True
         nobody = np.zeros((LOOK_AHEAD_FRAMES, *self.present.shape), dtype=np.bool_)
         nothing = Features.of_nothing(nobody.shape)
-        frames, heard = self._ahead.delay(nothing, nobody, leaving[:, 0] * LOOK_AHEAD_FRAMES)
+        lengths = leaving[:, 0] * LOOK_AHEAD_FRAMES
+        probability = self._probability(nothing, nobody, lengths)
+        frames, heard = self._ahead.delay(nothing, nobody, lengths)
         for step in range(LOOK_AHEAD_FRAMES):
             begun = self._ahead.known - self.end + step >= LOOK_AHEAD_FRAMES
-            self._step(frames.at(step), heard[step], leaving & begun)
+            self._step(frames.at(step), heard[step], probability[step], leaving & begun)
         self._spurts.finish(leaving)
-        now = self._moment(leaving, nobody[0], nobody[0], nothing.at(0))
-        for detector in self._detectors:
+        silent = np.zeros(self.present.shape, dtype=np.float32)
+        now = self._moment(leaving, nobody[0], silent, nobody[0], nothing.at(0))
+        for detector in (self._wrong_format, *self._detectors):
             detector.finish(now)
         return self._collect()
+
+    def windows(self) -> list[Window]:
+        """The windows that have become full since this was asked last."""
+        return self._windows.take()
 
     def talk_frames(self, row: int) -> tuple[int, ...]:
         """Frames of talkspurts of each channel so far."""
         talk: list[int] = self._spurts.talk[row].tolist()
         return tuple(talk[: len(self._desk.names[row])])
 
-    def _step(self, frame: Features, heard: Bools, stepping: Bools) -> None:
+    def _probability(self, frames: Features, heard: Bools, lengths: Ints) -> Probabilities:
+        """How probable speech is in the frames LOOK_AHEAD_FRAMES before those that come; tones are none."""
+        tones = self._tones.judge(frames, heard, lengths)
+        return np.where(tones, np.float32(0.0), self._vad.judge(frames, heard, lengths))
+
+    def _step(self, frame: Features, heard: Bools, probability: Probabilities, stepping: Bools) -> None:
         """Judge one frame of the rows that are `stepping` (rows, 1)."""
         self.end += stepping
         heard = heard & stepping
-        active = self._vad.step(frame, heard)
+        readable = (frame.waveform["misread"] == Misreading.NONE) & ~self._wrong_format.open
+        active = self._clean(frame, heard, self._vad.decide(probability, frame, heard) & readable, stepping)
         self._spurts.step(active, self.end, stepping)
-        now = self._moment(stepping, heard, active, frame)
+        now = self._moment(stepping, heard, probability, active, frame)
+        self._wrong_format.step(now)
+        now = replace(now, usable=heard & readable & ~self._wrong_format.open)  # it is known now for this frame, too
+        self._levels.step(now)
         for detector in self._detectors:
             detector.step(now)
 
-    def _moment(self, stepping: Bools, heard: Bools, active: Bools, frame: Features) -> Moment:
+    def _clean(self, frame: Features, heard: Bools, active: Bools, stepping: Bools) -> Bools:
+        """What of `active` is speech of the channel's own party: no music, no copy, no echo of the other channel."""
+        active = active & ~self._music.step(frame, heard, self.end, stepping)
+        copies = self._one_source.step(frame, heard, active)
+        own = self._echo.step(frame, heard, active & ~self._one_source.one, self.end, stepping)
+        return np.where(self._one_source.one, active & ~copies, own)
+
+    def _moment(
+        self, stepping: Bools, heard: Bools, probability: Probabilities, active: Bools, frame: Features
+    ) -> Moment:
         return Moment(
             stepping=stepping,
             end=self.end,
             known=self._ahead.known,
             heard=heard,
+            usable=heard,
             present=self.present,
             two=self.present[:, 1:],
+            probability=probability,
             active=active,
             frame=frame,
             spurts=self._spurts,
+            music=self._music,
+            echo=self._echo,
+            one_source=self._one_source.one,
+            seconds=np.flatnonzero(stepping & (self.end % FRAMES_PER_S == 0)),
         )
 
     def _collect(self) -> list[tuple[int, Finding]]:

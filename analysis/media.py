@@ -35,6 +35,10 @@ LONGEST_REASON_BYTES = 123
 
 _DIALECTS = ("pcm", "twilio")
 
+# How a peer that means to end closes its socket: normal closure, going away, or no code at all (RFC 6455, 7.4.1).
+_GOODBYES = frozenset({1000, 1001})
+_NO_CODE = 1005
+
 logger = logging.getLogger(__name__)
 
 
@@ -54,6 +58,10 @@ class Refused(Exception):
         self.why = why
 
 
+Dismiss = Callable[[Refused], None]
+"""Has a socket closed that is not wanted any more, with the code and reason it is given; again: nothing."""
+
+
 class CallStream(Protocol):
     """One stream of a call that is being heard."""
 
@@ -64,14 +72,17 @@ class CallStream(Protocol):
         """Wait until there is room."""
 
     async def close(self, reason: str) -> None:
-        """The stream's end, exactly once: `stop`, `close`, `error` or `shutdown`."""
+        """The stream's end, exactly once: `stop`, `close`, `lost`, `error` or `shutdown`."""
 
 
 class CallSink(Protocol):
     """Where streams go."""
 
-    async def open(self, start: Start) -> CallStream:
-        """Begin to hear a stream. Raises Refused; when cancelled it must leave nothing behind."""
+    async def open(self, start: Start, dismiss: Dismiss) -> CallStream:
+        """Begin to hear a stream; `dismiss` ends its socket later. Raises Refused; cancelled, it leaves nothing behind.
+
+        The stream is closed then too, like any other.
+        """
 
 
 async def only_the_default_endpoints(dialect: str, name: str) -> Endpoint | None:
@@ -125,11 +136,14 @@ class MediaApp:
     async def shutdown(self) -> None:
         """End every stream and close its socket with 1001; new ones are refused with 1013."""
         self.stopping = True
-        now = asyncio.get_running_loop().time()
         for limit in self._limits:
-            if not limit.expired():
-                limit.reschedule(now)
+            self.interrupt(limit)
         await self._all_closed.wait()
+
+    def interrupt(self, limit: asyncio.Timeout) -> None:
+        """Reach a limit now, unless what it limits is over."""
+        if limit in self._limits and not limit.expired():
+            limit.reschedule(asyncio.get_running_loop().time())
 
     @asynccontextmanager
     async def limit(self) -> AsyncIterator[asyncio.Timeout]:
@@ -176,6 +190,7 @@ class _Socket:
         self._authorised = False
         self._decoder: TwilioDecoder | PcmDecoder | None = None
         self._stream: CallStream | None = None
+        self._dismissed: Refused | None = None
 
     async def run(self) -> None:
         """Hear the peer out; whatever ends it, what came before is kept and everybody is told once."""
@@ -197,7 +212,8 @@ class _Socket:
                 return await self._listen(self._decoder, limit)
         except Refused as refusal:
             reason = "shutdown" if self._app.stopping else "error"
-            return _Ending(reason, refusal.code, refusal.reason, refusal.why)
+            told = self._dismissed or refusal
+            return _Ending(reason, told.code, told.reason, told.why)
         except ProtocolError as error:
             return _Ending("error", error.code, error.message)
         except Exception:
@@ -240,7 +256,7 @@ class _Socket:
         while not decoder.ended:
             message = await self._receive()
             if message["type"] == "websocket.disconnect":
-                return _left(message.get("code"))
+                return _left(message)
             room = True
             for event in decoder.feed(_content(message)):
                 if isinstance(event, Start):
@@ -258,7 +274,12 @@ class _Socket:
         if not self._app.stopping:  # which has just moved the limit to now
             limit.reschedule(None)
         params = {name: value for name, value in start.params.items() if name != "token"}
-        return await self._app.sink.open(replace(start, params=params, endpoint=self._endpoint.name))
+
+        def dismiss(refusal: Refused) -> None:
+            self._dismissed = self._dismissed or refusal
+            self._app.interrupt(limit)
+
+        return await self._app.sink.open(replace(start, params=params, endpoint=self._endpoint.name), dismiss)
 
     async def _leave_stream(self, reason: str) -> None:
         """Write what the decoder still holds back, and close the stream."""
@@ -313,10 +334,13 @@ def _requested_path(scope: Scope) -> str:
     return quote(scope["path"]) if raw is None else raw.decode("latin-1").partition("?")[0]
 
 
-def _left(code: int | None) -> _Ending:
-    """The peer's socket is gone; a call that ends with a plain close is nothing to speak of."""
-    usual = code in (1000, 1001)
-    return _Ending("close", None, "" if usual else f"the connection ended with {code} before a stop")
+def _left(message: Message) -> _Ending:
+    """The peer's socket is gone: it said goodbye, which ends a call, or it did not, and may come back."""
+    code = message.get("code")
+    # uvicorn says 1005, "no code", of a broken connection, too; but only a close frame has a reason, maybe an empty one
+    if code in _GOODBYES or (code == _NO_CODE and message.get("reason") is not None):
+        return _Ending("close", None)
+    return _Ending("lost", None, f"the connection ended with {code} before a stop")
 
 
 def _unauthorised(why: str) -> Refused:

@@ -4,8 +4,7 @@ import base64
 import hashlib
 import html
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from string import Template
 from typing import Any
@@ -13,51 +12,25 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.active_level import ActiveLevel
-from analysis.bank import CallStats
 from analysis.features import FRAME_MS
-from analysis.findings import AnalysisResult, Anomaly, Heard
+from analysis.findings import Anomaly, Heard
+from analysis.offline import Listening
 from analysis.summary import clock, seconds, share, what
 
 _PAGE = Path(__file__).parent / "page"
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
-    """All that the page tells.
-
-    Attributes:
-        title: what the recording is called.
-        summary: the call in a few sentences.
-        stats: how much was heard.
-        meters: by channel, its active speech level.
-        found: events and anomalies that are closed.
-        results: the call's quality over time.
-        level_dbov: (channels, frames) of 20 ms, -100..0.
-        speech: (channels, frames), somebody speaks.
-    """
-
-    title: str
-    summary: str
-    stats: CallStats
-    meters: Mapping[str, ActiveLevel]
-    found: Sequence[Heard]
-    results: Sequence[AnalysisResult]
-    level_dbov: NDArray[np.float32]
-    speech: NDArray[np.bool_]
-
-
-def page(report: Report) -> str:
+def page(listening: Listening) -> str:
     """The page as HTML. Its policy allows our own script and style by their hashes, and nothing else."""
     style = _part("page.css")
     script = _part("timeline.js").replace("export ", "") + _part("page.js")
-    found = sorted(report.found, key=lambda heard: heard.timestamp)
+    found = sorted(listening.found, key=lambda heard: heard.timestamp)
     return Template(_part("page.html")).substitute(
-        title=html.escape(report.title),
-        summary=html.escape(report.summary),
-        parties="".join(_party(report, name) for name in report.meters),
+        title=html.escape(listening.recording.path.name),
+        summary=html.escape(listening.summary.text(listening.stats)),
+        parties="".join(_party(listening, name) for name in listening.names),
         found="".join(map(_row, found)) or '<tr><td colspan="5">Nothing remarkable was heard.</td></tr>',
-        call=json.dumps(_data(report, found)).replace("<", "\\u003c"),
+        call=json.dumps(_data(listening, found)).replace("<", "\\u003c"),
         style=style,
         script=script,
         style_hash=_hash(style),
@@ -73,24 +46,25 @@ def _hash(text: str) -> str:
     return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
-def _data(report: Report, found: Sequence[Heard]) -> dict[str, Any]:
+def _data(listening: Listening, found: Sequence[Heard]) -> dict[str, Any]:
     """What the timeline draws; a level is one byte of base64, dBov + 128."""
-    levels = (np.round(report.level_dbov) + 128).astype(np.uint8)
+    assert listening.log is not None, "a page needs every frame"
+    levels, speech = (np.round(listening.log.level_dbov()) + 128).astype(np.uint8), listening.log.speech()
     return {
-        "durationMs": report.stats.heard_ms,
+        "durationMs": listening.stats.heard_ms,
         "frameMs": FRAME_MS,
         "channels": [
             {
                 "name": name,
                 "levels": base64.b64encode(levels[place].tobytes()).decode(),
-                "speech": _stretches(report.speech[place]),
+                "speech": _stretches(speech[place]),
             }
-            for place, name in enumerate(report.meters)
+            for place, name in enumerate(listening.names)
         ],
         "found": [_mark(heard) for heard in found],
         "scores": [
             {"timestamp": result.timestamp, "mosScore": result.quality.mos_score}
-            for result in report.results
+            for result in listening.results
             if result.quality
         ],
     }
@@ -113,9 +87,9 @@ def _mark(heard: Heard) -> dict[str, Any]:
     }
 
 
-def _party(report: Report, name: str) -> str:
-    talk_ms, heard_ms = report.stats.talk_ms[name], report.stats.heard_ms
-    level = report.meters[name].level_dbov()
+def _party(listening: Listening, name: str) -> str:
+    talk_ms, heard_ms = listening.stats.talk_ms[name], listening.stats.heard_ms
+    level = listening.meters[name].level_dbov()
     loudness = "nothing heard" if level is None else f"{level:.1f} dBov"
     numbers = (clock(talk_ms), share(talk_ms, heard_ms), loudness)
     cells = "".join(f'<td class="number">{number}</td>' for number in numbers)

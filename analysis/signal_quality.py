@@ -72,7 +72,8 @@ class Trees:
             beyond = told[rows, self._feature[trees, node]] > self._threshold[trees, node]
             node = 2 * node + 1 + beyond
         total = self._base + self._leaf[trees, node - self._feature.shape[1]].sum(axis=1)
-        return np.clip(total / 10_000, WORST_MOS, BEST_MOS)
+        scores: NDArray[np.float64] = np.clip(total / 10_000, WORST_MOS, BEST_MOS)
+        return scores
 
 
 @cache

@@ -27,7 +27,7 @@ Levels = NDArray[np.int16]
 _BIN_HZ = 50
 _EDGE_BINS = tuple(edge // _BIN_HZ for edge in BAND_EDGES_HZ)
 _FULL_SCALE_SQUARE = 2.0**30
-_FRAMES_AT_ONCE = 256  # their windows, spectra and powers stay in the cache
+_FRAMES_AT_ONCE = 128  # their windows, spectra and powers stay in the cache
 _VECTOR = 16
 """Transforms side by side in one vector at most; a remainder of them may be rounded in other ways."""
 

@@ -138,6 +138,8 @@ def share(part_ms: int, whole_ms: int) -> str:
 
 def what(heard: Heard) -> str:
     """What was found, in the words of a table."""
+    if isinstance(heard, Anomaly):
+        return f"{heard.description} {heard.recommendation}"
     known = heard.metadata
     match heard.type:
         case "interrupt":

@@ -38,7 +38,7 @@ class Window:
 
 
 class Windows(Rows):
-    """Keeps the band levels of the window that is being filled: 20 kB a call. What is not full at the end is dropped."""
+    """Keeps the band levels of the window that is being filled, 20 kB a call; what is not full in the end is dropped."""
 
     def __init__(self) -> None:
         self.levels = np.zeros((1, CHANNELS, WINDOW_FRAMES, HOPS, BANDS), dtype=np.uint8)

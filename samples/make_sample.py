@@ -13,6 +13,7 @@ import sys
 import wave
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,7 @@ LEAD_IN_MS = 400
 LEAD_OUT_MS = 800
 SEED = 20240607
 OVERLAP_STEPS_MS = (1000, 2500)
+FLOOR_MS = 1000
 PAUSE_STEPS_MS = (6000, 10000)
 SPIKE_STEPS_DB = (10, 16)
 
@@ -218,6 +220,29 @@ def interrupts(spurts: dict[str, list[Spurt]], yields: str, by: str) -> Iterator
                 yield event("interrupt", yields, b0, a1, severity, by=by)
 
 
+def speaker_changes(spurts: dict[str, list[Spurt]]) -> Iterator[dict[str, Any]]:
+    """Where the floor, held by the last to talk alone for 1 s, changes hands."""
+    alone = sorted(
+        (from_ms, channel, start)
+        for channel, other in (CHANNELS, CHANNELS[::-1])
+        for start, end in spurts[channel]
+        for from_ms, to_ms in alone_stretches(start, end, spurts[other])
+        if to_ms - from_ms >= FLOOR_MS
+    )
+    for (_, holder, _), (from_ms, taker, start) in pairwise(alone):
+        if taker != holder:
+            yield event("speaker_change", taker, start, from_ms + FLOOR_MS, "info")
+
+
+def alone_stretches(start: int, end: int, others: list[Spurt]) -> Iterator[Spurt]:
+    """What of [start, end) the other party does not talk in."""
+    for from_ms, to_ms in others:
+        if from_ms < end and to_ms > start:
+            yield start, from_ms
+            start = to_ms
+    yield start, end
+
+
 def quiet_stretches(active: dict[str, Active]) -> Iterator[dict[str, Any]]:
     """Long pauses, and silences of kind `quiet`, from the first speech to the end of the call."""
     nobody = ~np.logical_or.reduce(list(active.values()))
@@ -283,6 +308,7 @@ def label(clean: dict[str, tuple[Samples, Active]]) -> dict[str, Any]:
         *overlaps(spurts["caller"], spurts["agent"]),
         *interrupts(spurts, "caller", "agent"),
         *interrupts(spurts, "agent", "caller"),
+        *speaker_changes(spurts),
         *quiet_stretches(active),
         *(spike for channel in CHANNELS for spike in volume_spikes(channel, *clean[channel])),
     ]

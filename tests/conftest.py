@@ -8,10 +8,11 @@ from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
+from playwright.async_api import Browser, async_playwright
 from websockets.asyncio.client import ClientConnection, connect
 
 from tests.live import LiveServer, bearer, watcher_token
-from tests.services import Postgres, Redis, Service
+from tests.services import Postgres, Redis, Service, program
 
 
 def started(service: Service) -> Iterator[Service]:
@@ -97,3 +98,14 @@ async def subscribe(server: LiveServer) -> AsyncIterator[Connect]:
             return client
 
         yield made
+
+
+@pytest.fixture
+async def browser() -> AsyncIterator[Browser]:
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(
+            executable_path=program("chromium"),
+            args=["--no-sandbox", "--disable-quic", "--disable-background-networking", "--disable-component-update"],
+        )
+        yield browser
+        await browser.close()

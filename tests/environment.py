@@ -4,6 +4,8 @@ import os
 import signal
 import tempfile
 
+import analysis.blas  # noqa: F401 - before a test imports NumPy
+
 # A shell that runs the tests in the background has them ignore Ctrl-C, and every server they start with them.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 

@@ -1,5 +1,6 @@
 """A real `manage.py serve` in a process of its own, on a free port with a database of its own."""
 
+import contextlib
 import json
 import os
 import signal
@@ -83,9 +84,9 @@ class LiveServer:
             self.process.send_signal(number)
         return self.process.wait(within_s)
 
-    def restart(self) -> None:
+    def restart(self, number: int = signal.SIGTERM) -> None:
         """Stops it and starts it again on the same port and database."""
-        self.stop()
+        self.stop(number)
         self.process = self._start()
 
     @property
@@ -110,9 +111,28 @@ class LiveServer:
         finally:
             connection.close()
 
+    def alter(self, statement: str, *values: Any) -> None:
+        """Changes the database beside the server."""
+        url = self.env["DATABASE_URL"]
+        if not url.startswith("sqlite:///"):
+            with psycopg.connect(url) as client:
+                client.execute(statement.replace("?", "%s"), values)  # type: ignore[call-overload]
+            return
+        with contextlib.closing(sqlite3.connect(url.removeprefix("sqlite:///"), timeout=20)) as connection, connection:
+            connection.execute(statement, values)
+
     def call(self, method: str, path: str, body: Any = None, token: str | None = None) -> tuple[int, Any]:
         """One REST request: the status and the decoded answer."""
+        status, _, answer = self.exchange(method, path, body, token)
+        return status, answer
+
+    def exchange(
+        self, method: str, path: str, body: Any = None, token: str | None = None, **headers: str
+    ) -> tuple[int, Mapping[str, str], Any]:
+        """One REST request with headers of its own (`_` for `-`): the status, the headers and the decoded answer."""
         request = urllib.request.Request(self.url(path), method=method)
+        for name, value in headers.items():
+            request.add_header(name.replace("_", "-"), value)
         if body is not None:
             request.data = body if isinstance(body, bytes) else json.dumps(body).encode()
             request.add_header("Content-Type", "application/json")
@@ -120,11 +140,11 @@ class LiveServer:
             request.add_header("Authorization", f"Bearer {token}")
         try:
             with urllib.request.urlopen(request, timeout=30) as response:
-                return response.status, json.loads(response.read() or b"null")
+                return response.status, response.headers, json.loads(response.read() or b"null")
         except urllib.error.HTTPError as error:
             with error:
                 text = error.read()
-                return error.code, json.loads(text) if text.startswith((b"{", b"[")) else text
+                return error.code, error.headers, json.loads(text) if text.startswith((b"{", b"[")) else text
 
     def post(self, *alerts: dict[str, Any], token: str | None = None) -> list[dict[str, Any]]:
         """Posts alerts as an engine with every right; they have to be stored."""

@@ -10,18 +10,17 @@ import socket
 import stat
 import subprocess
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
 import pytest
-from playwright.async_api import Browser, Page, async_playwright, expect
+from playwright.async_api import Browser, Page, expect
 from websockets.asyncio.client import connect
 
 from alertsite.demo import SAMPLE
 from alertsite.player import play
 from tests.live import ROOT, bearer, free_port
-from tests.services import program
 
 CALLS_AT_ONCE = 50
 OURS = ("ALERT_", "DJANGO_", "MEDIA_", "DEMO", "DATABASE_", "PORT", "PUBLIC_", "VIRTUAL_ENV", "MAKE", "MFLAGS")
@@ -101,17 +100,6 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MakeRun]:
     run = MakeRun(fresh_copy(tmp_path_factory.mktemp("newcomer")))
     yield run
     run.ctrl_c()
-
-
-@pytest.fixture
-async def browser() -> AsyncIterator[Browser]:
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(
-            executable_path=program("chromium"),
-            args=["--no-sandbox", "--disable-quic", "--disable-background-networking", "--disable-component-update"],
-        )
-        yield browser
-        await browser.close()
 
 
 async def test_a_client_with_the_printed_token_soon_gets_alerts_of_the_sample_call(running: MakeRun) -> None:

@@ -112,7 +112,7 @@ def test_the_long_pause_is_where_nobody_talks_for_3_s_after_the_first_speech(tal
 
 def test_there_is_something_to_see_within_8_s_and_one_of_each_kind() -> None:
     kinds = {event["type"] for event in LABELS["events"]}
-    assert kinds == {"overlap", "interrupt", "long_pause", "volume_spike"}
+    assert kinds == {"overlap", "interrupt", "long_pause", "volume_spike", "speaker_change"}
     assert any(start + 400 <= 8000 and length >= 400 for _, start, length, _ in labelled("overlap"))
     assert len(labelled("overlap")) >= 3
     assert len(labelled("volume_spike")) == 1

@@ -159,7 +159,7 @@ async def test_what_was_heard_before_a_call_broke_off_is_kept_and_its_call_is_cl
         assert socket.close_code == 1003
     assert [frame["type"] for frame in frames] == ["Ready", "error"]
     await closed(server, call_id)
-    assert {kind for kind, *_ in heard_live(server, call_id)} == {"overlap", "interrupt"}
+    assert {kind for kind, *_ in heard_live(server, call_id)} == {"overlap", "interrupt", "speaker_change"}
     await play(SAMPLE, server.ws("/media/twilio/"), dialect="twilio", call_id="after", token=MEDIA_TOKEN, speed=100)
 
 
@@ -187,15 +187,31 @@ async def test_a_stream_whose_silences_run_ahead_of_the_clock_is_ended_and_other
     assert heard_live(server, "beside") == heard_offline(SAMPLE)
 
 
-async def test_the_same_call_cannot_be_heard_twice_at_once(server: LiveServer) -> None:
-    path, headers = "/media/pcm/?call_id=twice", {"Authorization": f"Bearer {MEDIA_TOKEN}"}
-    async with connect(server.ws(path), additional_headers=headers) as first:
-        await first.send(bytes(320))
-        await in_progress(server, "twice")
-        async with connect(server.ws(path), additional_headers=headers) as second:
-            await second.send(bytes(320))
-            await second.wait_closed()
-            assert second.close_code == 1008
+async def test_a_call_whose_connection_breaks_goes_on_in_another_stream(server: LiveServer) -> None:
+    call_id, mulaw = "broke", SAMPLE.read_bytes()[-60_960 * 16 :]
+    path = server.ws(f"/media/pcm/?call_id={call_id}&encoding=mulaw&sample_rate=8000&channels=2")
+    headers = {"Authorization": f"Bearer {MEDIA_TOKEN}"}
+    about = "call_id = (SELECT id FROM alerts_call WHERE call_id = ?)"
+    async with connect(path, additional_headers=headers) as first:
+        await first.send(mulaw[: 8 * 16_000])
+        await (await first.ping())
+        first.transport.abort()
+    await until(server, f"SELECT 1 FROM alerts_alert WHERE kind = 'lost' AND {about}", call_id)
+    async with connect(path, additional_headers=headers) as second:
+        await second.send(mulaw[8 * 16_000 :])
+        await second.send('{"type":"CloseStream"}')
+        await second.wait_closed()
+        assert second.close_code == 1000
+    await closed(server, call_id)
+    assert len(heard_live(server, call_id)) >= len(heard_offline(SAMPLE))
+    assert server.rows(
+        f"SELECT kind FROM alerts_alert WHERE type LIKE '%connection' AND {about} ORDER BY seq", call_id
+    ) == [
+        ("started",),
+        ("lost",),
+        ("started",),
+        ("ended",),
+    ]
 
 
 async def test_calls_in_progress_are_listed_until_they_end(server: LiveServer) -> None:
@@ -212,15 +228,22 @@ async def test_calls_in_progress_are_listed_until_they_end(server: LiveServer) -
     assert "in-progress" not in await asyncio.to_thread(active)
 
 
-async def test_a_call_in_progress_at_sigterm_is_heard_to_its_end_and_stored(own_server: Any) -> None:
+async def test_calls_in_progress_at_sigterm_are_heard_to_their_end_and_stored(own_server: Any) -> None:
+    """One is being heard; the other has lost its connection and waits."""
     server = own_server()
     path = "/media/pcm/?call_id=cut&encoding=mulaw&sample_rate=8000&channels=2"
-    async with connect(server.ws(path), additional_headers={"Authorization": f"Bearer {MEDIA_TOKEN}"}) as socket:
+    headers = {"Authorization": f"Bearer {MEDIA_TOKEN}"}
+    async with connect(server.ws("/media/pcm/?call_id=waits"), additional_headers=headers) as broken:
+        await broken.send(bytes(320))
+        await (await broken.ping())
+        broken.transport.abort()
+    await until(server, "SELECT 1 FROM alerts_alert WHERE kind = 'lost'")
+    async with connect(server.ws(path), additional_headers=headers) as socket:
         await socket.recv()
         await socket.send(SAMPLE.read_bytes()[-60_960 * 16 :][: 19 * 16_000])  # within the long pause
         assert await asyncio.to_thread(server.stop) == 0
         await socket.wait_closed()
         assert socket.close_code == 1001
     assert "long_pause" in {kind for kind, *_ in heard_live(server, "cut")}
-    assert server.rows("SELECT active FROM alerts_call WHERE call_id = 'cut'") == [(0,)]
+    assert server.rows("SELECT active FROM alerts_call WHERE call_id IN ('cut', 'waits')") == [(0,), (0,)]
     assert server.rows("SELECT COUNT(*) FROM alerts_alert WHERE type = 'call_event' AND ended_at IS NULL") == [(0,)]

@@ -58,7 +58,7 @@ _RECORDED: tuple[tuple[str, str, Part, str], ...] = (  # name, package, part, fi
     ("en-austen", "pocketsphinx-testdata", "test", "/usr/share/pocketsphinx/test/data/librivox/*.wav"),
     *(
         (f"en-{name}", "codec2-examples", "test", f"/usr/share/codec2/wav/{name}.wav")
-        for name in ("big_dog", "cross", "david4", "f2400", "forig", "hts1a", "hts2a", "m2400", "mmt1", "morig")
+        for name in ("big_dog", "cross", "f2400", "forig", "hts1a", "hts2a", "m2400", "mmt1", "morig")
     ),
 )
 
@@ -105,7 +105,7 @@ class Voice:
         with TemporaryDirectory() as folder:
             for source in self.sources:
                 path = Path(source) if isinstance(source, str) else _spoken(source, Path(folder))
-                yield _read(path, rate_hz)
+                yield read(path, rate_hz)
 
 
 def voices(part: Part) -> list[Voice]:
@@ -124,7 +124,7 @@ def _speech_files(pattern: str) -> tuple[str, ...]:
 def music(part: Part, rate_hz: int = 8000) -> list[Clip]:
     """Pieces of hold music (asterisk-moh-opsound-wav), three for training and two for tests."""
     paths = [Path(f"/usr/share/asterisk/moh/{name}.wav") for name in _MUSIC[part].split()]
-    return _kept(f"music-{part}", rate_hz, lambda rate: (_read(path, rate) for path in paths if path.exists()))
+    return _kept(f"music-{part}", rate_hz, lambda rate: (read(path, rate) for path in paths if path.exists()))
 
 
 def _synthetic(part: Part) -> Iterator[Voice]:
@@ -151,7 +151,8 @@ def _spoken(command: tuple[str, ...], folder: Path) -> Path:
     return path
 
 
-def _read(path: Path, rate_hz: int) -> Clip:
+def read(path: Path, rate_hz: int) -> Clip:
+    """The samples of a file that sox can read, its channels mixed."""
     raw = ["-t", "raw", "-e", "signed", "-b", "16", "-L", "-c", "1", "-r", str(rate_hz)]
     done = subprocess.run(["sox", "-R", path, *raw, "-"], check=True, capture_output=True)
     return np.frombuffer(done.stdout, dtype="<i2").astype(np.float32) / np.float32(32768)

@@ -4,7 +4,7 @@ Needs scikit-learn, and the examples of `training.spoilt`.
 """
 
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,7 @@ from analysis.spectrum import BANDS, HOPS
 from analysis.waveform import FRAME_UNITS
 from analysis.windows import WINDOW_FRAMES, WINDOW_S
 from training.material import Part
-from training.spoilt import RATE_HZ, kept
+from training.spoilt import RATE_HZ, Kind, kept
 
 MODEL = Path(__file__).parents[1] / "analysis" / "signal-quality.npz"
 DEPTH, TREES = 5, 300
@@ -84,20 +84,21 @@ def _children(tree: Any, at: int) -> tuple[int, int]:
     return (left, right) if left >= 0 else (at, at)
 
 
-def agreement(part: Part, model: Trees) -> tuple[float, float]:
+def agreement(part: Part, kind: Kind, model: Trees) -> tuple[float, float]:
     """Pearson's correlation with PESQ on a part, and the mean absolute error."""
-    spoilt, scores = kept(part)
+    spoilt, scores = kept(part, kind)
     guessed = model.scores(told(spoilt))
     return float(np.corrcoef(guessed, scores)[0, 1]), float(np.abs(guessed - scores).mean())
 
 
 def main() -> None:
     """Fit, write, and print how well voices are judged that were not trained on."""
-    spoilt, scores = kept("train")
-    save(fitted(told(spoilt), scores), MODEL)
-    for part in ("train", "test"):
-        correlation, error = agreement(part, Trees(MODEL))  # type: ignore[arg-type]
-        print(f"{part}: Pearson {correlation:.3f}, mean error {error:.2f}")
+    parts = [kept("train", kind) for kind in get_args(Kind)]
+    given = np.concatenate([told(spoilt) for spoilt, _ in parts])
+    save(fitted(given, np.concatenate([scores for _, scores in parts])), MODEL)
+    for kind in ("", "sparse"):
+        correlation, error = agreement("test", kind, Trees(MODEL))  # type: ignore[arg-type]
+        print(f"{kind or 'dense'}: Pearson {correlation:.3f}, mean error {error:.2f}")
 
 
 if __name__ == "__main__":

@@ -1,24 +1,24 @@
 """Speech spoilt in every way that a phone call can be, with what PESQ (ITU-T P.862) says of it.
 
-`python -m training.spoilt train|test` keeps the examples in `var/spoilt/`. Needs `pesq` and the packages of
-`training.material`, `opus-tools`, `speex` and `codec2`.
+The examples are kept in `var/spoilt/`. Needs `pesq`, the packages of `training.material`, `opus-tools` and `speex`.
 """
 
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import get_args
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.signal import butter, lfilter, sosfilt
 
-from training.material import Clip, Part, music, voices
+from training.material import Clip, Part, Voice, music, voices
 
 RATE_HZ = 8000
 EXAMPLES: dict[Part, int] = {"train": 3600, "test": 700}
+Kind = Literal["", "varied", "sparse", "sparser"]
+"""Of speech: as it is; as if of other speakers; of synthetic voices, too, with long pauses in a room, in two rounds."""
 KEPT = Path(__file__).parents[1] / "var" / "spoilt"
 
 # Recorded without noise or coding: PESQ compares with the original, so what spoils that already could not be told.
@@ -27,6 +27,13 @@ _CLEAN: dict[Part, str] = {
     "test": "it-menardi en-austen en-forig en-morig en-hts1a en-hts2a flite-rms",
 }
 
+_SPARSE = ("sparse", "sparser")
+_SEEDS: dict[tuple[Part, Kind], int] = {
+    ("test", ""): 7,
+    ("test", "sparse"): 8,
+    ("train", "sparse"): 9,
+    ("train", "sparser"): 10,
+}
 _LENGTH = 6 * RATE_HZ
 _FRAME = RATE_HZ // 50
 _SPEECH_DBOV = -26.0
@@ -39,15 +46,23 @@ def _level(x: Clip, dbov: float) -> Clip:
     return (x * (10 ** (dbov / 20) / rms)).astype(np.float32)
 
 
-def speech(clips: list[Clip], chance: Chance) -> Clip:
-    """Six seconds of one voice, with pauses of up to a second between its utterances."""
+def speech(clips: list[Clip], chance: Chance, kind: Kind) -> Clip:
+    """Six seconds of one voice, with pauses of up to a second between its utterances, or of up to four."""
+    longest_s = 4.0 if kind in _SPARSE else 1.0
     pieces: list[Clip] = [np.zeros(int(chance.uniform(0.1, 0.8) * RATE_HZ), np.float32)]
-    tract = chance.uniform(0.85, 1.18)  # another speaker's, as it were: there are few, and they should not be learnt
+    tract = chance.uniform(0.85, 1.18) if kind == "varied" else 1.0
     while sum(map(len, pieces)) < _LENGTH:
         clip = clips[chance.integers(len(clips))]
-        clip = np.interp(np.arange(0, len(clip) - 1, tract), np.arange(len(clip)), clip).astype(np.float32)
-        pieces += [_level(clip, _SPEECH_DBOV), np.zeros(int(chance.uniform(0.1, 1.0) * RATE_HZ), np.float32)]
+        if kind == "varied":
+            clip = np.interp(np.arange(0, len(clip) - 1, tract), np.arange(len(clip)), clip).astype(np.float32)
+        pieces += [_level(clip, _SPEECH_DBOV), np.zeros(int(chance.uniform(0.1, longest_s) * RATE_HZ), np.float32)]
     return np.concatenate(pieces)[:_LENGTH]
+
+
+def in_a_room(x: Clip, chance: Chance) -> Clip:
+    """Soft noise that nobody minds, such as every microphone has."""
+    noise = lfilter([1.0], [1.0, -chance.uniform(0.5, 0.95)], chance.normal(size=len(x))).astype(np.float32)
+    return x + _level(noise, chance.uniform(-78, -60))
 
 
 # Each way to spoil takes speech in -1..1, and gives as much of it back.
@@ -163,18 +178,24 @@ def spoil(x: Clip, chance: Chance, others: list[Clip]) -> Clip:
     return _level(x, chance.uniform(-42, -16)) if chance.random() < 0.5 else x
 
 
-def examples(part: Part, count: int) -> tuple[NDArray[np.int16], NDArray[np.float32]]:
+def _speakers(part: Part, kind: Kind) -> list[Voice]:
+    recorded = [voice for voice in voices(part) if voice.name in _CLEAN[part].split()]
+    return recorded + [voice for voice in voices(part) if kind in _SPARSE and not voice.recorded]
+
+
+def examples(part: Part, count: int, kind: Kind) -> tuple[NDArray[np.int16], NDArray[np.float32]]:
     """Spoilt speech, (count, samples) at 8000 Hz, and its narrowband PESQ, (count,), -0.5..4.5."""
     from pesq import PesqError, pesq
 
-    chance = np.random.default_rng(20261122 if part == "train" else 7)
+    chance = np.random.default_rng(_SEEDS.get((part, kind), 20261122))
     everybody = {voice.name: clips for voice in voices(part) if (clips := voice.clips(RATE_HZ))}
-    speakers = [everybody[name] for name in _CLEAN[part].split() if name in everybody]
+    speakers = [everybody[voice.name] for voice in _speakers(part, kind) if voice.name in everybody]
     others = music(part) + [clip for clips in everybody.values() for clip in clips[:10] if len(clip) > RATE_HZ // 2]
     spoilt, scores = [], []
     while len(scores) < count:
-        clean = speech(speakers[chance.integers(len(speakers))], chance)
-        degraded = np.clip(spoil(clean, chance, others), -1, 1)
+        clean = speech(speakers[chance.integers(len(speakers))], chance, kind)
+        degraded = in_a_room(clean, chance) if kind in _SPARSE else clean
+        degraded = np.clip(spoil(degraded, chance, others), -1, 1)
         try:
             score = pesq(RATE_HZ, clean, degraded.astype(np.float32), "nb")
         except PesqError:
@@ -186,18 +207,12 @@ def examples(part: Part, count: int) -> tuple[NDArray[np.int16], NDArray[np.floa
     return np.stack(spoilt), np.array(scores, np.float32)
 
 
-def kept(part: Part) -> tuple[NDArray[np.int16], NDArray[np.float32]]:
-    """As `examples`, made once."""
-    path = KEPT / f"{part}.npz"
+def kept(part: Part, kind: Kind = "") -> tuple[NDArray[np.int16], NDArray[np.float32]]:
+    """As `examples`, made once; a sparse round has half as many."""
+    path = KEPT / f"{part}{'-' * bool(kind)}{kind}.npz"
     if not path.exists():
         KEPT.mkdir(parents=True, exist_ok=True)
-        spoilt, scores = examples(part, EXAMPLES[part])
+        spoilt, scores = examples(part, EXAMPLES[part] // (2 if kind in _SPARSE else 1), kind)
         np.savez_compressed(path, spoilt=spoilt, scores=scores)
     with np.load(path) as held:
         return held["spoilt"], held["scores"]
-
-
-if __name__ == "__main__":
-    for part in sys.argv[1:] or get_args(Part):
-        _, mos = kept(part)
-        print(part, len(mos), np.percentile(mos, [5, 25, 50, 75, 95]))

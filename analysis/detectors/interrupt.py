@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from analysis.detectors.lives import HIGH, SEVERITIES, Desk
+from analysis.detectors.lives import CRITICAL, SEVERITIES, Desk
 from analysis.detectors.overlap import OverlapThresholds
 from analysis.features import FRAME_MS
 from analysis.findings import CallEvent, State
@@ -82,7 +82,7 @@ class Interrupt(Rows):
             channel=names[channel],
             timestamp=began * FRAME_MS,
             duration=length * FRAME_MS,
-            severity=SEVERITIES[min(rank, HIGH + 1)],
+            severity=SEVERITIES[min(rank, CRITICAL)],
             detected_at=known * FRAME_MS,
             metadata={"by": by},
         )

@@ -1,17 +1,18 @@
-"""The life of events: opened, raised and closed, each once, and handed in as findings."""
+"""The life of what is found: opened, raised and closed, each once, and handed in as findings."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from analysis.features import FRAME_MS
-from analysis.findings import CallEvent, Finding, State
+from analysis.findings import Anomaly, CallEvent, Finding, Heard, State
 from analysis.moment import Moment
 from analysis.rows import Bools, Floats, Ints, Rows, counts, flags
 
-SEVERITIES = ("low", "medium", "high", "critical")
-LOW, MEDIUM, HIGH = 0, 1, 2
+SEVERITIES = ("info", "low", "medium", "high", "critical")
+INFO, LOW, MEDIUM, HIGH, CRITICAL = range(5)
 
 
 class Desk:
@@ -24,7 +25,7 @@ class Desk:
         self.names: dict[int, tuple[str, ...]] = {}
         self.found: list[tuple[int, Finding]] = []
 
-    def hand_in(self, row: int, state: State, event: CallEvent) -> None:
+    def hand_in(self, row: int, state: State, event: Heard) -> None:
         """Take a finding about a row."""
         kind = event.metadata.get("kind", "")
         key = ":".join(filter(None, (event.type, kind, event.channel, str(event.timestamp))))
@@ -84,11 +85,14 @@ class Lives(Rows):
         for row, place in np.argwhere(where).tolist():
             self._desk.hand_in(row, state, self._event(row, place, int(ends[row, place])))
 
-    def _event(self, row: int, place: int, end: int) -> CallEvent:
-        desk, onset = self._desk, int(self.onset[row, place])
+    def _channel(self, row: int, place: int) -> str:
+        return self._desk.shared_name(row) if self._shared else self._desk.names[row][place]
+
+    def _event(self, row: int, place: int, end: int) -> Heard:
+        onset = int(self.onset[row, place])
         return CallEvent(
             type=self._type,
-            channel=desk.shared_name(row) if self._shared else desk.names[row][place],
+            channel=self._channel(row, place),
             timestamp=onset * FRAME_MS,
             duration=(end - onset) * FRAME_MS,
             severity=SEVERITIES[self.rank[row, place]],
@@ -97,8 +101,41 @@ class Lives(Rows):
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Account:
+    """What is said of an anomaly: see `Anomaly`."""
+
+    confidence: float
+    description: str
+    recommendation: str
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+
+class AnomalyLives(Lives):
+    """Open anomalies of one type; `account` is asked for their words each time one is handed in."""
+
+    def __init__(self, desk: Desk, type: str, width: int, account: Callable[[int, int], Account]) -> None:
+        super().__init__(desk, type, width)
+        self._account = account
+
+    def _event(self, row: int, place: int, end: int) -> Heard:
+        onset, account = int(self.onset[row, place]), self._account(row, place)
+        return Anomaly(
+            type=self._type,
+            channel=self._channel(row, place),
+            timestamp=onset * FRAME_MS,
+            duration=(end - onset) * FRAME_MS,
+            severity=SEVERITIES[self.rank[row, place]],
+            confidence=account.confidence,
+            detected_at=int(self.detected[row, place]) * FRAME_MS,
+            description=account.description,
+            recommendation=account.recommendation,
+            metadata=account.metadata,
+        )
+
+
 def rank_by(measure: Ints | Floats, *steps: float) -> Ints:
     """LOW, and one rank more for each of `steps` that is reached."""
     ranks = [(measure >= step).astype(np.int64) for step in steps]
-    total: Ints = np.sum(ranks, axis=0)
+    total: Ints = LOW + np.sum(ranks, axis=0)
     return total

@@ -2,9 +2,12 @@
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from analysis.detectors.lives import Desk, Lives, rank_by
 from analysis.features import FRAMES_PER_S
 from analysis.moment import Moment
+from analysis.rows import Rows, counts
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,29 +19,35 @@ class PauseThresholds:
     high_frames: int = 10 * FRAMES_PER_S
 
 
-class LongPause:
-    """Finds stretches of 3 s from the end of the last talkspurt in which no other begins.
+class LongPause(Rows):
+    """Finds stretches of 3 s from the end of the last talkspurt, or of music, in which no talkspurt begins.
 
-    A run of speech too short to be judged yet holds the decision back until it is.
+    A run of speech too short to be judged yet holds the decision back until it is, and so does what may
+    turn out to be music. Who hears music is on hold, which is no pause.
     """
 
     def __init__(self, desk: Desk, thresholds: PauseThresholds) -> None:
         self._limits = thresholds
         self.lives = Lives(desk, "long_pause", width=1)
-        self.rows = (self.lives,)
+        self.hold_until = counts(1)
+        self.rows = (self, self.lives)
 
     def step(self, now: Moment) -> None:
         """Judge one frame of every call."""
         spurts = now.spurts
         resumed, speech_onset = spurts.resumed()
         self.lives.close(now.stepping & resumed, speech_onset)
-        nobody = now.stepping & ~spurts.running.any(axis=1, keepdims=True)
-        onset = spurts.until.max(axis=1, keepdims=True)
+        hold = now.stepping & now.music.on.any(axis=1, keepdims=True)
+        self.lives.close(hold, np.maximum(now.music.since.max(axis=1, keepdims=True), self.lives.onset))
+        np.copyto(self.hold_until, now.end, where=hold)
+        nobody = now.stepping & ~hold & ~spurts.running.any(axis=1, keepdims=True)
+        onset = np.maximum(spurts.until.max(axis=1, keepdims=True), self.hold_until)
         length = now.end - onset
         rank = rank_by(length, self._limits.medium_frames, self._limits.high_frames)
         self.lives.grow(nobody, now.end, rank)
         spoken = spurts.number.any(axis=1, keepdims=True)
-        opens = nobody & spoken & ~self.lives.open & (length >= self._limits.shortest_frames)
+        judged = nobody & ~now.music.possible.any(axis=1, keepdims=True)
+        opens = judged & spoken & ~self.lives.open & (length >= self._limits.shortest_frames)
         self.lives.begin(opens, onset, now.end, rank, now)
 
     def finish(self, now: Moment) -> None:

@@ -1,4 +1,4 @@
-"""Silence: a dead channel, a party that is not heard, or nobody speaking at all."""
+"""Silence: a dead channel, music for who waits, a party that is not heard, or nobody speaking at all."""
 
 from dataclasses import dataclass
 
@@ -16,6 +16,8 @@ class SilenceThresholds:
 
     digital_frames: int = 5 * FRAMES_PER_S
     digital_patience_frames: int = 15 * FRAMES_PER_S
+    hold_frames: int = 5 * FRAMES_PER_S
+    hold_certain_frames: int = 3 * FRAMES_PER_S
     other_talk_frames: int = 10 * FRAMES_PER_S
     other_talkspurts: int = 3
     never_heard_frames: int = 15 * FRAMES_PER_S
@@ -24,20 +26,23 @@ class SilenceThresholds:
 
 
 class Silence(Rows):
-    """Finds three kinds of silence, the first that applies to a stretch:
+    """Finds four kinds of silence, the first that applies to a stretch:
 
     - `digital`: only zeros or no packets on a channel for 5 s, once it has carried sound, or 15 s after
       the other party's first speech.
+    - `hold`: music for 5 s.
     - `one_way`: no speech on a channel while the other party spoke for 10 s in 3 talkspurts or more; for
       15 s since the other's first speech if it never spoke, else for 30 s since it did.
-    - `quiet`: nobody active for 5 s.
+    - `quiet`: nobody active for 5 s. What may turn out to be music holds the decision back.
 
-    The time that a digital silence took does not count for one_way, nor that of either for quiet.
+    The time that a digital silence or a hold took does not count for one_way, nor that of any for quiet.
+    Two channels that carry the same have no party that is not heard.
     """
 
     def __init__(self, desk: Desk, thresholds: SilenceThresholds) -> None:
         self._limits = thresholds
         self.digital = Lives(desk, "silence", CHANNELS, lambda row, place: {"kind": "digital"})
+        self.hold = Lives(desk, "silence", CHANNELS, lambda row, place: {"kind": "hold"})
         self.one_way = Lives(desk, "silence", CHANNELS, lambda row, place: {"kind": "one_way"})
         self.quiet = Lives(desk, "silence", 1, lambda row, place: {"kind": "quiet"})
         self.carried = flags(CHANNELS)  # the channel has carried sound
@@ -46,7 +51,7 @@ class Silence(Rows):
         self.other_talk = counts(CHANNELS)  # the other's talk and talkspurts when the stretch began
         self.other_number = counts(CHANNELS)
         self.quiet_from = counts(1)
-        self.rows = (self, self.digital, self.one_way, self.quiet)
+        self.rows = (self, self.digital, self.hold, self.one_way, self.quiet)
 
     def step(self, now: Moment) -> None:
         """Judge one frame of every call."""
@@ -59,11 +64,12 @@ class Silence(Rows):
     def finish(self, now: Moment) -> None:
         """The calls of `now` are over, and their silences with them."""
         self._judge(now)
-        for lives in (self.digital, self.one_way, self.quiet):
+        for lives in (self.digital, self.hold, self.one_way, self.quiet):
             lives.close(now.stepping, now.end)
 
     def _judge(self, now: Moment) -> None:
         self._judge_digital(now)
+        self._judge_hold(now)
         self._judge_one_way(now)
         self._judge_quiet(now)
 
@@ -74,26 +80,35 @@ class Silence(Rows):
         opens = now.stepping & now.present & ~self.digital.open & long_enough & (self.carried | patience_over)
         self.digital.begin(opens, now.end - self.dead, now.end, HIGH, now)
 
+    def _judge_hold(self, now: Moment) -> None:
+        music = now.music
+        self.hold.close(now.stepping & ~music.on, np.maximum(now.end - music.low, self.hold.onset))
+        opens = now.stepping & music.on & ~self.hold.open & ~self.digital.open
+        opens &= now.heard & (now.end - music.known >= self._limits.hold_certain_frames)
+        opens &= now.end - music.since >= self._limits.hold_frames
+        self.hold.begin(opens, music.since, now.end, LOW, now)
+
     def _judge_one_way(self, now: Moment) -> None:
         spurts = now.spurts
         self.one_way.close(spurts.began, spurts.start)
-        self._restart_one_way(now, (spurts.confirmed & now.active) | spurts.began | self.digital.open)
+        taken = self.digital.open | self.hold.open | now.one_source
+        self._restart_one_way(now, (spurts.confirmed & now.active) | spurts.began | taken, taken)
         spoken = spurts.number > 0
         onset = np.maximum(np.where(spoken, spurts.until, spurts.first[:, ::-1]), self.one_way_from)
         patience = np.where(spoken, self._limits.no_longer_heard_frames, self._limits.never_heard_frames)
         opens = (
-            (now.stepping & now.two & ~spurts.running & ~self.one_way.open & ~self.digital.open)
+            (now.stepping & now.two & ~spurts.running & ~self.one_way.open & ~taken)
             & (now.end - onset >= patience)
             & (spurts.talk[:, ::-1] - self.other_talk >= self._limits.other_talk_frames)
             & (spurts.number[:, ::-1] - self.other_number >= self._limits.other_talkspurts)
         )
         self.one_way.begin(opens, onset, now.end, HIGH, now)
 
-    def _restart_one_way(self, now: Moment, where: Bools) -> None:
+    def _restart_one_way(self, now: Moment, where: Bools, taken: Bools) -> None:
         """The stretch without this channel's speech begins after the present frame, at the earliest."""
         where = where & now.stepping
         spurts = now.spurts
-        np.copyto(self.one_way_from, now.end, where=where & self.digital.open)
+        np.copyto(self.one_way_from, now.end, where=where & taken)
         np.copyto(self.other_talk, spurts.talk[:, ::-1], where=where)
         before: Ints = spurts.number[:, ::-1] - spurts.confirmed[:, ::-1]  # what goes on counts
         np.copyto(self.other_number, before, where=where)
@@ -102,9 +117,10 @@ class Silence(Rows):
         spurts = now.spurts
         resumed, speech_onset = spurts.resumed()
         self.quiet.close(now.stepping & resumed, speech_onset)
-        taken = (self.digital.open | self.one_way.open).any(axis=1, keepdims=True)
+        taken = (self.digital.open | self.hold.open | self.one_way.open).any(axis=1, keepdims=True)
         np.copyto(self.quiet_from, now.end, where=now.stepping & taken)
         onset = np.maximum(spurts.until.max(axis=1, keepdims=True), self.quiet_from)
         nobody = now.stepping & ~spurts.running.any(axis=1, keepdims=True)
-        opens = nobody & ~self.quiet.open & ~taken & (now.end - onset >= self._limits.quiet_frames)
+        judged = nobody & ~now.music.possible.any(axis=1, keepdims=True)
+        opens = judged & ~self.quiet.open & ~taken & (now.end - onset >= self._limits.quiet_frames)
         self.quiet.begin(opens, onset, now.end, LOW, now)

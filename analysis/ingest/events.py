@@ -33,6 +33,7 @@ class Start:
         channels: the names of the logical channels in order, one or two of `caller`, `agent`, `mixed`.
         params: what else the platform said (custom parameters, query), as text. Never logged.
         endpoint: the name of the endpoint that it came to; empty for a dialect's default one.
+        continuous: audio comes, with its place in the stream, even while a call is held; else nothing is sent then.
     """
 
     protocol: str
@@ -43,6 +44,7 @@ class Start:
     channels: tuple[str, ...]
     params: Mapping[str, str] = field(default_factory=dict)
     endpoint: str = ""
+    continuous: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +75,8 @@ class Gap:
 class Stop:
     """The end of the stream, at most once and always last.
 
-    `reason` is `stop` (the peer said so), `close` (its socket went without a word), `error` (what it sent
-    could not be gone on from) or `shutdown` (the server ends).
+    `reason` is `stop` (the peer said so), `close` (it closed its socket), `lost` (its socket went without a word),
+    `error` (what it sent could not be gone on from) or `shutdown` (the server ends).
     """
 
     reason: str

@@ -207,6 +207,7 @@ def _read_start(start: dict[str, Any], frame_stream_sid: Any, roles: Mapping[str
         sample_rate=fields.sample_rate_hz(media_format.get("sampleRate"), "start.mediaFormat.sampleRate"),
         channels=_read_channels(start.get("tracks"), roles),
         params=_read_params(start.get("customParameters", {})),
+        continuous=True,
     )
 
 

@@ -4,9 +4,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from analysis import CallAnalyzer, CallBank
 from analysis.audio import Encoding
+from analysis.framing import Track
 from tests.analysis.voices import LOOK_AHEAD_MS, bank_of, call, hear
 
 TWO_SECONDS = call(2000, [(500, 1500)], [])
@@ -151,3 +154,63 @@ def test_talk_counts_the_talkspurt_that_goes_on() -> None:
     bank.push("c", TWO_SECONDS[: 1000 * 8])
     bank.tick()
     assert bank.stats("c").talk_ms == {"caller": 500 - LOOK_AHEAD_MS, "agent": 0}
+
+
+def test_a_call_whose_audio_hits_a_fault_is_set_aside_and_the_others_are_heard(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def take(track: Track, frames: int) -> Any:
+        if track.sample_rate == 16_000:
+            raise ZeroDivisionError("a bug that this audio hits")
+        return of_all(track, frames)
+
+    of_all = Track.take
+    monkeypatch.setattr(Track, "take", take)
+    bank = bank_of("good")
+    bank.open("bad", 16_000)
+    found = []
+    for piece in (TWO_SECONDS[:8000], TWO_SECONDS[8000:]):
+        for call_id in ("bad", "good"):
+            bank.push(call_id, piece)
+        found += bank.tick()
+        bank.gap("bad", 8000)
+    assert [type(error) for error in bank.failed().values()] == [ZeroDivisionError]
+    assert bank.go_on("bad") == []
+    assert bank.close("bad") == []
+    assert bank.failed() == {}
+    assert [finding for _, finding in found] + bank.close("good") == hear(TWO_SECONDS)
+
+
+FORMATS = st.sampled_from([(8000, Encoding.LINEAR16), (8000, Encoding.MULAW), (16_000, Encoding.ALAW), (44_100, None)])
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.tuples(FORMATS, st.integers(0, 1500), st.integers(0, 70)), min_size=1, max_size=4))
+def test_a_call_that_goes_on_in_other_formats_counts_its_media_time_on(
+    streams: list[tuple[tuple[int, Encoding | None], int, int]],
+) -> None:
+    """Of each stream but the last a partial frame may be left unheard, and no more."""
+    bank = bank_of("c")
+    pushed_ms, missing_ms = 0.0, 0.0
+    for (rate_hz, encoding), ms, gap_ms in streams:
+        encoding = encoding or Encoding.LINEAR16
+        bank.go_on("c", rate_hz, encoding)
+        bank.push("c", bytes(ms * rate_hz // 1000 * encoding.sample_width * 2))
+        bank.tick()
+        bank.gap("c", gap_ms * rate_hz // 1000)
+        pushed_ms += ms + gap_ms
+        missing_ms += gap_ms
+    bank.close("c")
+    stats = bank.stats("c")
+    assert 0 <= pushed_ms - stats.heard_ms <= 25 * len(streams)
+    assert all(0 <= missing_ms - ms <= 2 * len(streams) for ms in stats.missing_ms.values())
+
+
+def test_what_is_open_stays_open_when_a_call_goes_on_in_another_stream() -> None:
+    first, second = call(3000, [(500, 3000)], []), call(3000, [(0, 2000)], [(1000, 2500)])
+    bank = bank_of("c")
+    bank.push("c", first)
+    found = bank.go_on("c", 8000, Encoding.LINEAR16)
+    bank.push("c", second)
+    after = [finding for _, finding in found] + bank.close("c")
+    assert after == hear(np.concatenate([first, second]))

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,8 @@ import pytest
 from analysis import CallAnalyzer
 from analysis.findings import State
 from tests.analysis.test_audio import MULAW, wav
-from tests.analysis.test_invariance import MS, SAMPLES
-from tests.analysis.voices import closed, hear
+from tests.analysis.test_invariance import EXPECTED, MS, SAMPLES
+from tests.analysis.voices import closed
 
 ROOT = Path(__file__).parents[2]
 
@@ -45,10 +46,12 @@ def test_json_gives_the_stream_every_event_as_it_closes_and_a_summary(recording:
         "channels": ["caller", "agent"],
         "durationMs": MS,
     }
-    assert middle == [event.record() for event in closed(hear(SAMPLES))]
+    assert middle == [event.record() for event in closed(EXPECTED)]
     assert set(last) == {"record", "summary", "talkMs", "events", "anomalies", "mosScore"}
     assert last["record"] == "summary"
-    assert sum(last["events"].values()) == len(middle)
+    for record, counted in (("event", "events"), ("anomaly", "anomalies")):
+        assert last[counted] == Counter(r["type"] for r in middle if r["record"] == record)
+    assert last["anomalies"]
     assert set(last["talkMs"]) == {"caller", "agent"}
     assert last["mosScore"] is None
 
@@ -57,7 +60,7 @@ def test_the_report_shows_each_event_at_its_time(recording: Path) -> None:
     done = run(recording, "--channels", "bob,eve")
     assert (done.returncode, done.stderr) == (0, "")
     assert "bob spoke" in done.stdout
-    for event in closed(hear(SAMPLES)):
+    for event in closed(EXPECTED):
         assert f"0:{event.timestamp // 1000:02}.{event.timestamp % 1000:03}" in done.stdout
     assert "interrupted by eve" in done.stdout
 
@@ -78,8 +81,8 @@ def test_a_truncated_recording_is_heard_as_far_as_it_goes(tmp_path: Path) -> Non
     assert done.returncode == 1
     assert done.stderr == f"{path}: truncated, 1000 bytes of audio are missing\n"
     assert [r["record"] for r in records(done.stdout)][-1] == "summary"
-    assert [r for r in records(done.stdout) if r["record"] == "event"] == [
-        event.record() for event in closed(hear(SAMPLES))
+    assert [r for r in records(done.stdout) if r["record"] in ("event", "anomaly")] == [
+        event.record() for event in closed(EXPECTED)
     ]
 
 
@@ -103,6 +106,34 @@ def test_a_wrong_call_is_one_line_and_exit_2(arguments: tuple[str, ...], named: 
     done = run(*arguments)
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert named in done.stderr
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+def test_frames_hold_speech_probability_and_level_of_every_20_ms_at_its_true_time(
+    tmp_path: Path, channels: int
+) -> None:
+    path, out = tmp_path / "call.wav", tmp_path / "out.npz"
+    samples = SAMPLES[: 5010 * 8, :channels]  # half a frame is left over
+    path.write_bytes(wav(samples.astype("<i2").tobytes(), channels=channels))
+    done = run(path, "--json", "--frames", out)
+    assert (done.returncode, done.stderr) == (0, "")
+    with np.load(out) as frames:
+        speech, probability, level = frames["speech"], frames["probability"], frames["levelDbov"]
+    assert (speech.dtype, probability.dtype, level.dtype) == (np.bool_, np.float32, np.float32)
+    assert speech.shape == probability.shape == level.shape == (channels, 250)
+    talk_ms = records(done.stdout)[-1]["talkMs"]
+    assert [20 * int(row.sum()) for row in speech] == list(talk_ms.values())
+    assert abs(int(speech[0].argmax()) - 15) <= 3, "the caller speaks from 300 ms on"
+    truth = samples[: 5000 * 8, 0].reshape(-1, 160).astype(float)
+    np.testing.assert_allclose(level[0], 20 * np.log10(truth.std(axis=1) / 32768), atol=0.11)
+    assert probability[0, 20:110].mean() > 0.9
+    assert probability[0, 125:145].mean() < 0.4
+
+
+def test_frames_that_cannot_be_written_are_said_before_the_recording_is_heard(recording: Path, tmp_path: Path) -> None:
+    done = run(recording, "--json", "--frames", tmp_path / "gone" / "out.npz")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == f"{tmp_path / 'gone' / 'out.npz'}: No such file or directory\n"
 
 
 def test_a_reader_that_leaves_early_is_no_error(recording: Path) -> None:

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analysis.findings import State
-from tests.analysis import definitions
+from benchmarks import definitions
 from tests.analysis.voices import FRAME, LOOK_AHEAD_MS, babble, call, channel, closed, hear, room, spans, to_samples
 
 
@@ -122,13 +122,16 @@ def test_events_are_those_of_the_definitions(
     frames = 10 + max(sum(map(sum, caller)), sum(map(sum, agent))) + rest
     actives = [activity(caller, frames), activity(agent, frames)]
     found = hear(to_samples(*(render(active, seed) for seed, active in enumerate(actives))))
-    a, b = map(definitions.talkspurts, actives)
+    a, b = (definitions.talkspurts(active, 20) for active in actives)
 
-    def heard(type: str, channel: str) -> list[tuple[int, int]]:
+    def heard(type: str, channel: str) -> list[definitions.Label]:
         events = [e for e in closed(found, type) if e.channel == channel]
-        return [(e.timestamp // 20, (e.timestamp + e.duration) // 20) for e in events]
+        return [definitions.Label(e.timestamp, e.timestamp + e.duration) for e in events]
 
     assert heard("overlap", "all") == definitions.overlaps(a, b)
     assert heard("interrupt", "caller") == definitions.interruptions(a, b)
     assert heard("interrupt", "agent") == definitions.interruptions(b, a)
-    assert heard("long_pause", "all") == definitions.long_pauses(a, b, frames)
+    assert heard("long_pause", "all") == definitions.long_pauses(a + b, frames * 20)
+    changes = definitions.floor_changes(a, b)
+    for who, name in enumerate(("caller", "agent")):
+        assert heard("speaker_change", name) == [label for taker, label in changes if taker == who]

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 import uvicorn
 
 from analysis.ingest.events import Audio, Gap, Start
-from analysis.media import MediaApp, Refused
+from analysis.media import Dismiss, MediaApp, Refused
 
 TOKEN = "right-token"
 PUBLIC_URL = "https://alerts.example.com"
@@ -17,8 +17,9 @@ PUBLIC_URL = "https://alerts.example.com"
 class KeptStream:
     """Keeps everything it is given; full above `capacity` bytes until `release`."""
 
-    def __init__(self, start: Start, capacity: float) -> None:
+    def __init__(self, start: Start, capacity: float, dismiss: Dismiss) -> None:
         self.start = start
+        self.dismiss = dismiss
         self.events: list[Audio | Gap] = []
         self.closed_with: list[str] = []
         self.written = asyncio.Event()
@@ -58,10 +59,10 @@ class KeptStreams:
         self._capacity = capacity
         self._opened = asyncio.Event()
 
-    async def open(self, start: Start) -> KeptStream:
+    async def open(self, start: Start, dismiss: Dismiss) -> KeptStream:
         if len(self.streams) == self._places:
             raise Refused(1013, "Too many calls")
-        self.streams.append(KeptStream(start, self._capacity))
+        self.streams.append(KeptStream(start, self._capacity, dismiss))
         self._opened.set()
         return self.streams[-1]
 

@@ -13,7 +13,7 @@ from websockets.exceptions import ConnectionClosed
 
 from analysis.ingest.auth import twilio_signature
 from analysis.ingest.events import Audio, Gap
-from analysis.media import LARGEST_MESSAGE_BYTES, MediaApp
+from analysis.media import LARGEST_MESSAGE_BYTES, MediaApp, Refused
 from tests.ingest.peers import FRAME, TWILIO_CONNECTED, TWILIO_STOP, heard, twilio_media, twilio_start, voice
 from tests.ingest.servers import PUBLIC_URL, TOKEN, KeptStreams, serving
 
@@ -227,8 +227,26 @@ async def end_with_a_reset(socket: ClientConnection) -> None:
     socket.transport.abort()
 
 
-@pytest.mark.parametrize("end", [end_with_a_close, end_with_a_reset])
-async def test_what_was_heard_before_the_peer_vanished_is_kept(end: Callable[[ClientConnection], Any]) -> None:
+async def end_with_a_close_of_no_code(socket: ClientConnection) -> None:
+    socket.transport.write(bytes([0x88, 0x80, 0, 0, 0, 0]))
+
+
+async def end_with_a_failure(socket: ClientConnection) -> None:
+    await socket.close(1011)
+
+
+@pytest.mark.parametrize(
+    ("end", "reason"),
+    [
+        (end_with_a_close, "close"),
+        (end_with_a_close_of_no_code, "close"),
+        (end_with_a_failure, "lost"),
+        (end_with_a_reset, "lost"),
+    ],
+)
+async def test_what_was_heard_before_the_peer_vanished_is_kept(
+    end: Callable[[ClientConnection], Any], reason: str
+) -> None:
     async with listening() as (address, sink, _), dialled(address, "/media/twilio/") as socket:
         await socket.send(START)
         await socket.send(twilio_media(2, b"held back"))
@@ -237,7 +255,19 @@ async def test_what_was_heard_before_the_peer_vanished_is_kept(end: Callable[[Cl
         await end(socket)
         await stream.ended.wait()
         assert heard(stream.events) == b"held back"
-        assert stream.closed_with == ["close"]
+        assert stream.closed_with == [reason]
+
+
+async def test_a_socket_that_its_call_has_no_use_for_is_closed_as_told() -> None:
+    async with listening() as (address, sink, _), dialled(address, "/media/pcm/?call_id=c1", BEARER) as socket:
+        await socket.send(b"heard")
+        stream = await sink.stream("c1")
+        for reason in ("told first", "told again"):
+            stream.dismiss(Refused(1008, reason))
+        assert await closed_with(socket) == (1008, "told first")
+        await stream.ended.wait()
+        stream.dismiss(Refused(1008, "it has gone"))
+        assert stream.closed_with == ["error"]
 
 
 async def test_a_bug_ends_the_stream_that_hit_it_and_no_other(caplog: pytest.LogCaptureFixture) -> None:

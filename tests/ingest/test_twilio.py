@@ -52,7 +52,9 @@ def test_a_call_of_both_tracks_is_heard_on_two_channels() -> None:
         for track, data in (("inbound", caller[chunk - 1]), ("outbound", agent[chunk - 1]))
     ]
     events = decoded(TWILIO_CONNECTED, twilio_start(), *frames, TWILIO_STOP)
-    assert events[0] == Start("twilio", "CA0001", "MZ0001", Encoding.MULAW, 8000, ("caller", "agent"), {})
+    assert events[0] == Start(
+        "twilio", "CA0001", "MZ0001", Encoding.MULAW, 8000, ("caller", "agent"), {}, continuous=True
+    )
     assert heard(events, 0) == b"".join(caller)
     assert heard(events, 1) == b"".join(agent)
     assert not any(isinstance(event, Gap) for event in events)

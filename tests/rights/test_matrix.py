@@ -142,6 +142,96 @@ TABLES = {
         publisher        403    403    403    403    .
         red's publisher  403    403    403    403    .
     """,
+    # GET alerts/{id}/
+    "alert": """
+        anonymous        401    401    401    401    401
+        outsider         404    404    404    404    404
+        mate             200    404    404    404    404
+        staff            200    200    200    404    200
+        superuser        200    200    200    404    200
+        listed           200    404    404    404    404
+        star             200    200    200    404    200
+        expired          401    401    401    401    401
+        revoked          401    401    401    401    401
+        inactive         401    401    401    401    401
+        publisher        403    403    403    403    403
+        red's publisher  403    403    403    403    403
+    """,
+    # POST alerts/{id}/acknowledge/, by the same people with that scope
+    "acknowledge": """
+        anonymous        401    401    401    401    401
+        outsider         404    404    404    404    404
+        mate             200    404    404    404    404
+        staff            200    200    200    404    200
+        superuser        200    200    200    404    200
+        listed           200    404    404    404    404
+        star             200    200    200    404    200
+        expired          401    401    401    401    401
+        revoked          401    401    401    401    401
+        inactive         401    401    401    401    401
+        publisher        403    403    403    403    403
+        red's publisher  403    403    403    403    403
+    """,
+    # POST alerts/{id}/resolve/, likewise
+    "resolve": """
+        anonymous        401    401    401    401    401
+        outsider         404    404    404    404    404
+        mate             200    404    404    404    404
+        staff            200    200    200    404    200
+        superuser        200    200    200    404    200
+        listed           200    404    404    404    404
+        star             200    200    200    404    200
+        expired          401    401    401    401    401
+        revoked          401    401    401    401    401
+        inactive         401    401    401    401    401
+        publisher        403    403    403    403    403
+        red's publisher  403    403    403    403    403
+    """,
+    # GET calls/{callId}/alerts/
+    "call's alerts": """
+        anonymous        401    401    401    401    .
+        outsider         404    404    404    404    .
+        mate             200    404    404    404    .
+        staff            200    200    200    404    .
+        superuser        200    200    200    404    .
+        listed           200    404    404    404    .
+        star             200    200    200    404    .
+        expired          401    401    401    401    .
+        revoked          401    401    401    401    .
+        inactive         401    401    401    401    .
+        publisher        403    403    403    403    .
+        red's publisher  403    403    403    403    .
+    """,
+    # POST calls/{callId}/findings/ and …/summary/, which answer alike
+    "found": """
+        anonymous        401    401    401    401    .
+        outsider         403    403    403    403    .
+        mate             403    403    403    403    .
+        staff            403    403    403    403    .
+        superuser        201    201    201    201    .
+        listed           403    403    403    403    .
+        star             403    403    403    403    .
+        expired          401    401    401    401    .
+        revoked          401    401    401    401    .
+        inactive         401    401    401    401    .
+        publisher        201    201    201    201    .
+        red's publisher  201    404    404    404    .
+    """,
+    # GET stats/, which is about no call
+    "stats": """
+        anonymous        .      .      .      .      401
+        outsider         .      .      .      .      200
+        mate             .      .      .      .      200
+        staff            .      .      .      .      200
+        superuser        .      .      .      .      200
+        listed           .      .      .      .      200
+        star             .      .      .      .      200
+        expired          .      .      .      .      401
+        revoked          .      .      .      .      401
+        inactive         .      .      .      .      401
+        publisher        .      .      .      .      403
+        red's publisher  .      .      .      .      403
+    """,
     # PATCH calls/{callId}/, which gives it to a team
     "arrange": """
         anonymous        401    401    401    401    .
@@ -220,6 +310,16 @@ class World:
             "inactive": mint("gone", 3600, calls=["*"]),
             "publisher": mint("engine", 3600, ["publish"], ["*"]),
             "red's publisher": mint("engine", 3600, ["publish"], ["red-call"]),
+        }
+        both = ["subscribe", "acknowledge"]
+        self.acknowledgers = self.tokens | {
+            "outsider": mint("outsider", 3600, both),
+            "mate": mint("mate", 3600, both),
+            "staff": mint("staff", 3600, both),
+            "superuser": mint("admin", 3600, both),
+            "listed": mint("somebody", 3600, both, ["red-call"]),
+            "star": mint("somebody", 3600, both, ["*"]),
+            "inactive": mint("gone", 3600, both, ["*"]),
         }
         assert server.call("POST", "/api/v1/token/revoke/", {}, revoked) == (200, {})
         server.post(an_alert("loose-call"))
@@ -334,6 +434,43 @@ async def _call(world: World, who: str, call_id: str | None, answer: str) -> str
     return str(world.rest(who, "GET", f"calls/{call_id}/")[0])
 
 
+async def _alert(world: World, who: str, call_id: str | None, answer: str) -> str:
+    return str(world.rest(who, "GET", f"alerts/{_id_of_an_alert(world, call_id)}/")[0])
+
+
+async def _acknowledge(world: World, who: str, call_id: str | None, answer: str) -> str:
+    return _changed(world, who, call_id, "acknowledge")
+
+
+async def _resolve(world: World, who: str, call_id: str | None, answer: str) -> str:
+    return _changed(world, who, call_id, "resolve")
+
+
+def _changed(world: World, who: str, call_id: str | None, how: str) -> str:
+    path = f"/api/v1/alerts/{_id_of_an_alert(world, call_id)}/{how}/"
+    return str(world.server.call("POST", path, {}, world.acknowledgers.get(who))[0])
+
+
+def _id_of_an_alert(world: World, call_id: str | None) -> str:
+    """Of one about the call; about an unknown call there is none."""
+    return str(uuid.uuid4()) if call_id and call_id.startswith("unknown") else world.raised(call_id)["id"]
+
+
+async def _alerts_of_call(world: World, who: str, call_id: str | None, answer: str) -> str:
+    return str(world.rest(who, "GET", f"calls/{call_id}/alerts/")[0])
+
+
+async def _found(world: World, who: str, call_id: str | None, answer: str) -> str:
+    overlap = {"type": "overlap", "timestamp": 0, "duration": 300, "severity": "low"}
+    findings = world.rest(who, "POST", f"calls/{call_id}/findings/", {"events": [overlap]})[0]
+    summary = world.rest(who, "POST", f"calls/{call_id}/summary/", {"summary": "They agreed."})[0]
+    return str(findings) if findings == summary else f"{findings} and {summary}"
+
+
+async def _stats(world: World, who: str, call_id: str | None, answer: str) -> str:
+    return str(world.rest(who, "GET", "stats/")[0])
+
+
 async def _arrange(world: World, who: str, call_id: str | None, answer: str) -> str:
     team = {"red-call": {"team": "red"}, "blue-call": {"team": "blue"}}.get(str(call_id), {"team": None})
     return str(world.rest(who, "PATCH", f"calls/{call_id}/", team)[0])
@@ -364,6 +501,12 @@ ASK = {
     "post": _post,
     "calls": _calls,
     "call": _call,
+    "alert": _alert,
+    "acknowledge": _acknowledge,
+    "resolve": _resolve,
+    "call's alerts": _alerts_of_call,
+    "found": _found,
+    "stats": _stats,
     "arrange": _arrange,
     "ticket": _ticket,
     "page": _page,

@@ -11,7 +11,7 @@ from tests.live import LiveServer, watcher_token
 TEXT, BINARY, CONTINUATION, CLOSE, PING, PONG = 0x1, 0x2, 0x0, 0x8, 0x9, 0xA
 
 
-def handshake(path: str = "/ws/alerts", *headers: str, host: str = "x") -> bytes:
+def handshake(path: str = "/ws/alerts", *headers: str, host: str = "x", token: str = "") -> bytes:
     """An upgrade that is let in, with more header lines."""
     lines = [
         f"GET {path} HTTP/1.1",
@@ -20,7 +20,7 @@ def handshake(path: str = "/ws/alerts", *headers: str, host: str = "x") -> bytes
         "Connection: Upgrade",
         f"Sec-WebSocket-Key: {base64.b64encode(os.urandom(16)).decode()}",
         "Sec-WebSocket-Version: 13",
-        f"Authorization: Bearer {watcher_token()}",
+        f"Authorization: Bearer {token or watcher_token()}",
         *headers,
     ]
     return "\r\n".join([*lines, "", ""]).encode("latin-1")
@@ -65,9 +65,9 @@ class RawSocket:
         head, self._read = self._read.split(b"\r\n\r\n", 1)
         return int(head.split(b" ", 2)[1])
 
-    def upgrade(self, path: str = "/ws/alerts") -> Self:
+    def upgrade(self, path: str = "/ws/alerts", token: str = "") -> Self:
         """Past the handshake and `connected`."""
-        self.send(handshake(path))
+        self.send(handshake(path, token=token))
         assert self.status() == 101
         assert b'"connected"' in self.frame()[1]
         return self

@@ -25,8 +25,16 @@ SEED = int(os.environ.get("FUZZ_SEED", random.randrange(2**32)))
 A_SOCKET = 95  # messages; more malformed ones within a minute are too many
 AT_ONCE = 4
 CALLS = [f"fuzz-{number}" for number in range(20)]
-ANSWERS = {"subscribed", "unsubscribed", "authenticated", "pong", "error"}
-ERRORS = {"bad_json", "bad_request", "unknown_type", "call_not_allowed", "invalid_token", "subject_mismatch"}
+ANSWERS = {"subscribed", "unsubscribed", "resumed", "authenticated", "pong", "error"}
+ERRORS = {
+    "bad_json",
+    "bad_request",
+    "unknown_type",
+    "call_not_allowed",
+    "invalid_token",
+    "subject_mismatch",
+    "forbidden",
+}
 
 
 class WatchedServer(LiveServer):
@@ -79,6 +87,8 @@ class Babble:
             ("ref", ("r", 1, 0, -1, "r" * 128, "r" * 129, 2**53, 2**60, 1.5, None, True, [], {})),
             ("lastSeq", (0, 0, -1, 2**63, "1", None, 0.0)),
             ("since", (0, 1795366834123, -1, "now", None)),
+            ("id", ("019aaf63-66f5-7d52-8b2f-9d3c3a1f6a10", "", "x" * 36, None, 5)),
+            ("note", ("mine", "n" * 4001, "a\0b", None)),
             ("token", (self.token, "", "a.b.c", watcher_token(name="another"), None, "x" * 5000)),
         ):
             if chance.random() < 0.5:

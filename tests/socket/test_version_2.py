@@ -60,6 +60,7 @@ async def test_a_request_is_answered_with_its_ref(subscribe_2: Connect2) -> None
     assert "ref" not in await client.ask(type="ping", ref=None)
 
 
+AN_ID = "019aaf63-66f5-7d52-8b2f-9d3c3a1f6a10"
 BAD_REQUESTS: dict[str, tuple[str | bytes, str, Any]] = {
     "no JSON": ("{", "bad_json", None),
     "no UTF-8": (b"\xff", "bad_json", None),
@@ -77,6 +78,13 @@ BAD_REQUESTS: dict[str, tuple[str | bytes, str, Any]] = {
     "a lastSeq that is true": ('{"type":"subscribe","callId":"c","lastSeq":true}', "bad_request", None),
     "a since with decimals": ('{"type":"subscribe","callId":"c","since":1.5}', "bad_request", None),
     "a since of twenty digits": ('{"type":"subscribe","callId":"c","since":99999999999999999999}', "bad_request", None),
+    "a resume without since": ('{"type":"resume","ref":2}', "bad_request", 2),
+    "a resume since no number": ('{"type":"resume","since":"yesterday"}', "bad_request", None),
+    "an acknowledge without id": ('{"type":"acknowledge","note":"mine","ref":2}', "bad_request", 2),
+    "an acknowledge of no id": ('{"type":"acknowledge","id":"the last one"}', "bad_request", None),
+    "a note that is no text": (json.dumps({"type": "acknowledge", "id": AN_ID, "note": 5}), "bad_request", None),
+    "a note too long": (json.dumps({"type": "acknowledge", "id": AN_ID, "note": "n" * 4001}), "bad_request", None),
+    "a note with a NUL": (json.dumps({"type": "acknowledge", "id": AN_ID, "note": "a\0b"}), "bad_request", None),
     "a token that is no text": ('{"type":"auth","token":null,"ref":2}', "bad_request", 2),
     "a bad token": ('{"type":"auth","token":"rubbish","ref":2}', "invalid_token", 2),
     "a ref too long": (json.dumps({"type": "ping", "ref": "r" * 129}), "bad_request", None),
@@ -139,31 +147,6 @@ async def test_no_alert_is_lost_between_subscribed_and_the_stream(server: LiveSe
                 assert alert["seq"] == expected
                 expected += 1
         assert expected == 41
-
-
-GAPS: dict[str, tuple[dict[str, int], bool, dict[str, int] | None]] = {
-    "nothing asked": ({}, True, None),
-    "all is there": ({"lastSeq": 3}, True, None),
-    "two are missed": ({"lastSeq": 1}, False, {"fromSeq": 2, "toSeq": 3}),
-    "all are missed": ({"lastSeq": 0, "since": 0}, False, {"fromSeq": 1, "toSeq": 3}),
-    "from the beginning of time": ({"since": 0}, False, {"fromSeq": 1, "toSeq": 3}),
-    "nothing since": ({"since": 2**52}, True, None),
-    "of another history": ({"lastSeq": 9}, False, None),
-}
-
-
-@pytest.mark.parametrize(("asked", "recovered", "gap"), GAPS.values(), ids=GAPS)
-async def test_what_a_client_has_missed_is_named(
-    server: LiveServer, subscribe_2: Connect2, asked: dict[str, int], recovered: bool, gap: dict[str, int] | None
-) -> None:
-    if not server.rows("SELECT 1 FROM alerts_call WHERE call_id = 'gap-1'"):
-        await asyncio.to_thread(server.post, *(an_alert("gap-1", kind=str(kind)) for kind in range(3)))
-    client = await subscribe_2()
-    answer = await client.ask(type="subscribe", callId="gap-1", **asked)
-    assert answer == {"type": "subscribed", "callId": "gap-1", "seq": 3, "replayed": 0, "recovered": recovered}
-    if gap:
-        assert await client.receive() == {"type": "gap", "callId": "gap-1", **gap}
-    await client.settled()
 
 
 async def test_the_call_of_the_query_counts_as_the_first_subscribe(server: LiveServer, subscribe_2: Connect2) -> None:
