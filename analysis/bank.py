@@ -8,9 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis import signal_quality
 from analysis.audio import Encoding, decode, to_int16
-from analysis.emodel import rating_of
 from analysis.features import FRAME_MS, FRAMES_PER_S, Features, measure
 from analysis.findings import AnalysisResult, Finding
 from analysis.framing import Track
@@ -22,7 +20,6 @@ from analysis.sentiment import Segment
 from analysis.spectrum import HOPS
 from analysis.vad import NetworkVad, VoiceActivity
 from analysis.vitals import Vitals
-from analysis.windows import Window
 
 Audio = bytes | NDArray[np.int16] | NDArray[np.float32] | NDArray[np.float64]
 
@@ -323,24 +320,11 @@ class CallBank:
                 batch.add(call.row, channel, track, frames[channel])
         features, heard = batch.measure()
         found = self._listener.hear(features, heard, lengths)
-        self._judge(self._listener.windows())
-        return found
-
-    def _judge(self, windows: list[Window]) -> None:
-        """How calls sound in windows that are full, and how they are therefore."""
-        if not windows:
-            return
-        levels = np.concatenate([window.levels for window in windows])
-        clipped = np.concatenate([window.clipped for window in windows])
-        scores = signal_quality.scores(levels, clipped).reshape(-1, CHANNELS).tolist()
-        for window, of_channels in zip(windows, scores, strict=True):
-            call_id = self._ids[window.row]
-            call = self._calls[call_id]
-            ratings = [
-                rating_of(score) if telling else None
-                for _, score, telling in zip(call.names, of_channels, window.telling, strict=False)
+        for call, _ in taken:
+            self.results += [
+                (self._ids[call.row], result) for result in call.vitals.judge_until(call.heard_frames * FRAME_MS)
             ]
-            self.results.append((call_id, call.vitals.judge(ratings, window.end * FRAME_MS)))
+        return found
 
 
 class CallAnalyzer:

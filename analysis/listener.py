@@ -34,7 +34,6 @@ from analysis.rows import CHANNELS, Bools, Ints, Rows, counts, flags
 from analysis.talkspurts import Talkspurts, TalkspurtThresholds
 from analysis.tones import Tones, ToneThresholds
 from analysis.vad import Probabilities, VadThresholds, VoiceActivity
-from analysis.windows import Window, Windows
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +92,6 @@ class Listener(Rows):
         self._levels = Levels()
         self._desk = Desk()
         self._wrong_format = WrongFormat(self._desk, thresholds.wrong_format)
-        self._windows = Windows()
         self._detectors: tuple[Detector, ...] = (
             Overlap(self._desk, thresholds.overlap),
             Interrupt(self._desk, thresholds.interrupt, thresholds.overlap),
@@ -108,7 +106,6 @@ class Listener(Rows):
             Dropouts(self._desk, thresholds.dropouts, self._levels),
             ExcessiveSilence(self._desk, thresholds.excessive_silence),
             VolumeInconsistency(self._desk, thresholds.volume_inconsistency, self._levels),
-            self._windows,
             *observers,
         )
         parts = [rows for detector in (self._wrong_format, *self._detectors) for rows in detector.rows]
@@ -158,10 +155,6 @@ class Listener(Rows):
         for detector in (self._wrong_format, *self._detectors):
             detector.finish(now)
         return self._collect()
-
-    def windows(self) -> list[Window]:
-        """The windows that have become full since this was asked last."""
-        return self._windows.take()
 
     def talk_frames(self, row: int) -> tuple[int, ...]:
         """Frames of talkspurts of each channel so far."""

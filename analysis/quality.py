@@ -1,16 +1,15 @@
-"""The quality of a call: what its network tells and what its sound tells, put together and judged over time."""
+"""The quality of a call: what its network tells, rated by the E-model and judged over time."""
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from analysis.emodel import BEST_MOS, CODECS, WORST_MOS, Line, codec_named, effective_ie, mos, rating, rating_of
+from analysis.emodel import BEST_MOS, CODECS, WORST_MOS, Line, codec_named, mos, rating, rating_of
 from analysis.findings import CallQuality
 
 _UNTOLD_CODEC = CODECS["pcmu"]  # what most telephony speaks
 _PACKET_MS = 20.0  # that a packet and its codec take
 _JITTER_BUFFER = 2.0  # mean jitters that a jitter buffer holds
-_UNSPOILT = rating(Line())
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,22 +67,6 @@ def network_rating(sample: NetworkSample) -> float | None:
     return rating_of(min(max(sample.mos, WORST_MOS), BEST_MOS))
 
 
-def combined_rating(signal_r: float | None, sample: NetworkSample | None) -> float | None:
-    """R by the sound and by the network of one stream; None if neither says anything.
-
-    Coding and loss are known to both, so that the worse of the two verdicts counts; delay is known to the network
-    alone, and comes on top.
-    """
-    network_r = network_rating(sample) if sample else None
-    if signal_r is None or network_r is None:
-        return signal_r if network_r is None else network_r
-    line = sample.line if sample else None
-    if line is None:
-        return min(signal_r, network_r)
-    equipment = max(effective_ie(line), _UNSPOILT - signal_r)
-    return network_r + effective_ie(line) - equipment
-
-
 class QualityJudge:
     """Follows one call from window to window: is its quality degraded?"""
 
@@ -92,28 +75,17 @@ class QualityJudge:
         self._bad: deque[bool] = deque(maxlen=self._limits.windows)
         self.degraded = False
 
-    def judge(self, signal_rs: Sequence[float | None], samples: Iterable[NetworkSample | None]) -> CallQuality | None:
-        """The call's quality in one window: that of its worst channel; None if nothing is known of any.
-
-        `signal_rs` and `samples`: of each channel, R by its sound and what the network said last.
-        """
-        told = [*samples]
-        ratings = [combined_rating(r, sample) for r, sample in zip(signal_rs, told, strict=True)]
-        known = [(r, channel) for channel, r in enumerate(ratings) if r is not None]
-        if not known:
+    def judge(self, samples: Iterable[NetworkSample | None]) -> CallQuality | None:
+        """The call's quality in one window, that of its worst channel, by what the network said last of each; None if
+        it said nothing."""
+        ratings = [rated for sample in samples if sample and (rated := network_rating(sample)) is not None]
+        if not ratings:
             return None
-        worst, channel = min(known)
+        worst = min(ratings)
         score = mos(worst)
         self._bad.append(score < self._limits.bad_mos)
         if sum(self._bad) >= self._limits.bad_windows:
             self.degraded = True
         elif len(self._bad) == self._limits.windows and not any(self._bad):
             self.degraded = False
-        return CallQuality(score, min(max(worst, 0.0), 100.0), self.degraded, _basis(signal_rs[channel], told[channel]))
-
-
-def _basis(signal_r: float | None, sample: NetworkSample | None) -> str:
-    by_network = sample is not None and network_rating(sample) is not None
-    if by_network and signal_r is not None:
-        return "both"
-    return "network" if by_network else "signal"
+        return CallQuality(score, min(max(worst, 0.0), 100.0), self.degraded, "network")

@@ -23,6 +23,7 @@ class Vitals:
         self._channels = tuple(channels)
         self._judge = QualityJudge()
         self._mood = Mood()
+        self._judged_ms = 0
         self._samples: list[tuple[NetworkSample, int] | None] = [None] * len(self._channels)
 
     def tell(self, told: NetworkSample | Segment) -> None:
@@ -40,8 +41,13 @@ class Vitals:
         else:
             raise ValueError(f"channel {told.channel!r}: the call has {', '.join(self._channels)}")
 
-    def judge(self, signal_rs: Sequence[float | None], at_ms: int) -> AnalysisResult:
-        """The end of a window at `at_ms` of media time; `signal_rs`: each channel's R by its sound, None: unknown."""
-        quality = self._judge.judge(signal_rs, [told[0] if told else None for told in self._samples])
+    def judge_until(self, now_ms: int) -> list[AnalysisResult]:
+        """The results of the windows that end by `now_ms` of media time and have not been judged yet."""
+        ends = range(self._judged_ms + WINDOW_MS, now_ms + 1, WINDOW_MS)
+        self._judged_ms += WINDOW_MS * len(ends)
+        return [self._judge_window(end) for end in ends]
+
+    def _judge_window(self, end_ms: int) -> AnalysisResult:
+        quality = self._judge.judge(told[0] if told else None for told in self._samples)
         self._samples = [(told[0], told[1] - 1) if told and told[1] > 1 else None for told in self._samples]
-        return AnalysisResult(at_ms, quality, self._mood.sentiment)
+        return AnalysisResult(end_ms, quality, self._mood.sentiment)

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from scipy.io import wavfile
 
 from analysis.active_level import ActiveLevel
-from analysis.emodel import Codec, Line, burst_ratio, codec_named, effective_ie, mos, rating, rating_of
-from analysis.quality import NetworkSample, QualityJudge, combined_rating, network_rating
+from analysis.emodel import Line, burst_ratio, codec_named, effective_ie, mos, rating, rating_of
+from analysis.quality import NetworkSample, QualityJudge, network_rating
+from analysis.vitals import Vitals
 from tests.services import missing
 
 SOUNDS = Path("/usr/share/asterisk/sounds")
@@ -140,44 +141,37 @@ def test_what_the_network_tells_is_more_than_a_score() -> None:
     assert network_rating(NetworkSample(loss_pct=0, rtt_ms=60, jitter_ms=2, mos=1.0)) > 90
 
 
-def test_loss_that_both_notice_counts_once_and_delay_comes_on_top() -> None:
-    lossy = NetworkSample(loss_pct=3)
-    alone = network_rating(lossy)
-    heard_as_told = rating(Line(ie=effective_ie(Line(bpl=25.1, ppl=3))))
-    assert combined_rating(heard_as_told, lossy) == pytest.approx(alone)
-    assert combined_rating(93.0, lossy) == pytest.approx(alone)
-    assert combined_rating(50.0, NetworkSample(loss_pct=3, rtt_ms=0)) == pytest.approx(50.0, abs=1)
-    assert combined_rating(60.0, NetworkSample(loss_pct=0, rtt_ms=700)) < 40
-    assert combined_rating(60.0, None) == 60.0
-    assert combined_rating(None, lossy) == alone
-    assert combined_rating(None, NetworkSample()) is None
+GOOD, BAD = NetworkSample(mos=3.0), NetworkSample(mos=2.99)
 
 
-def judged(judge: QualityJudge, *signal_rs: float) -> list[bool]:
-    verdicts = [judge.judge([r], [None]) for r in signal_rs]
+def judged(judge: QualityJudge, *samples: NetworkSample) -> list[bool]:
+    verdicts = [judge.judge([sample]) for sample in samples]
     return [verdict.degraded for verdict in verdicts if verdict]
 
 
 def test_three_bad_windows_of_five_degrade_a_call_and_five_good_ones_end_it() -> None:
-    good, bad = rating_of(3.0), rating_of(3.0) - 0.01
     judge = QualityJudge()
-    assert judged(judge, bad, good, bad, good, bad) == [False, False, False, False, True]
-    assert judged(judge, good, good, good, good) == [True] * 4
-    assert judged(judge, good) == [False]
-    assert judged(judge, bad, bad) == [False, False]
+    assert judged(judge, BAD, GOOD, BAD, GOOD, BAD) == [False, False, False, False, True]
+    assert judged(judge, GOOD, GOOD, GOOD, GOOD) == [True] * 4
+    assert judged(judge, GOOD) == [False]
+    assert judged(judge, BAD, BAD) == [False, False]
 
 
 def test_a_call_is_as_good_as_its_worst_channel() -> None:
-    verdict = QualityJudge().judge([80.0, 60.0], [None, None])
+    verdict = QualityJudge().judge([NetworkSample(loss_pct=0), NetworkSample(loss_pct=10, codec="G729"), None])
     assert verdict is not None
-    assert (verdict.r_factor, verdict.basis) == (60.0, "signal")
-    verdict = QualityJudge().judge([80.0, None], [NetworkSample(), NetworkSample(loss_pct=10, codec="G729")])
-    assert verdict is not None
-    assert (verdict.basis, verdict.record()["mosScore"]) == ("network", 2.71)
-    assert QualityJudge().judge([80.0], [NetworkSample(loss_pct=1)]).basis == "both"  # type: ignore[union-attr]
+    assert verdict.record() == {"mosScore": 2.71, "rFactor": 52.6, "degraded": False, "basis": "network"}
 
 
 def test_a_window_of_which_nothing_is_known_is_no_window() -> None:
-    judge = QualityJudge()
-    assert judge.judge([None, None], [None, NetworkSample()]) is None
-    assert Codec(1.0).bpl == 4.3
+    assert QualityJudge().judge([None, NetworkSample()]) is None
+
+
+def test_what_is_told_counts_for_three_windows_and_then_needs_news() -> None:
+    vitals = Vitals(("caller", "agent"))
+    assert [result.quality for result in vitals.judge_until(9999)] == [None]
+    vitals.tell(NetworkSample("agent", loss_pct=2))
+    known = [result.quality is not None for result in vitals.judge_until(30_000)]
+    assert known == [True, True, True, False, False]
+    with pytest.raises(ValueError, match="'boss'"):
+        vitals.tell(NetworkSample("boss", loss_pct=2))
