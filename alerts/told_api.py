@@ -31,7 +31,8 @@ class _Item(serializers.Serializer[dict[str, Any]]):
 
     def to_internal_value(self, data: Any) -> dict[str, Any]:
         if not isinstance(data, dict):
-            raise serializers.ValidationError(f"Expected an object, got {type(data).__name__}.")
+            wrong = f"Expected an object, got {type(data).__name__}."
+            raise serializers.ValidationError({"non_field_errors": [wrong]})
         named = {_camel(str(name)): value for name, value in data.items() if value is not None}
         unknown = sorted(set(named) - set(self.fields))
         if unknown:

@@ -64,7 +64,7 @@ class CallSummary:
     def take_result(self, result: AnalysisResult) -> None:
         """How the call is at a time."""
         if result.quality:
-            self._scores.append(round(100 * result.quality.mos_score))
+            self._scores.append(int(100 * result.quality.mos_score))  # rounded down, as it is told
         if result.sentiment and result.sentiment.basis != "prosody":
             self._moods[result.sentiment.sentiment] += 1
 

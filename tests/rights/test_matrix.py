@@ -202,7 +202,7 @@ TABLES = {
         publisher        403    403    403    403    .
         red's publisher  403    403    403    403    .
     """,
-    # POST calls/{callId}/findings/ and …/summary/, which answer alike
+    # POST calls/{callId}/findings/, …/summary/, …/transcript/ and …/network/, which answer alike
     "found": """
         anonymous        401    401    401    401    .
         outsider         403    403    403    403    .
@@ -464,7 +464,11 @@ async def _found(world: World, who: str, call_id: str | None, answer: str) -> st
     overlap = {"type": "overlap", "timestamp": 0, "duration": 300, "severity": "low"}
     findings = world.rest(who, "POST", f"calls/{call_id}/findings/", {"events": [overlap]})[0]
     summary = world.rest(who, "POST", f"calls/{call_id}/summary/", {"summary": "They agreed."})[0]
-    return str(findings) if findings == summary else f"{findings} and {summary}"
+    words = world.rest(who, "POST", f"calls/{call_id}/transcript/", {"segments": [{"text": "Hello."}]})[0]
+    network = world.rest(who, "POST", f"calls/{call_id}/network/", {"samples": [{"mos": 4.1}]})[0]
+    unheard = 409 if findings == 201 else findings  # nobody hears these calls
+    alike = findings == summary and words == network == unheard
+    return str(findings) if alike else f"{findings}, {summary}, {words} and {network}"
 
 
 async def _stats(world: World, who: str, call_id: str | None, answer: str) -> str:
