@@ -189,6 +189,8 @@ def _with_perm(permission: str, keys: Collection[int]) -> set[int]:
 
 def _teams_of(keys: Collection[int]) -> dict[int, set[int]]:
     teams: dict[int, set[int]] = {}
+    if not keys:
+        return teams
     for user, team in Team.members.through.objects.filter(user__in=keys).values_list("user", "team"):
         teams.setdefault(user, set()).add(team)
     return teams

@@ -102,7 +102,7 @@ def missing(holes: Mapping[str, Hole], rows: int = MAX_ROWS) -> Missing:
     for key, call_id, _ in calls:
         alerts |= Q(call=key) & holes[call_id].alerts
         changes |= Q(call=key) & holes[call_id].changes
-    stored = Alert.objects.select_related("call")
+    stored = Alert.objects.prefetch_related("call")  # whose row is large: once, not with every alert
     # The changes are read before the alerts, so that there is none of an alert that is not among them.
     changed = [updated(alert) for alert in stored.filter(changes).order_by("call_id", "update_no")[:rows]]
     found = [published(alert) for alert in stored.filter(alerts).order_by("call_id", "seq")[:rows]]

@@ -99,7 +99,7 @@ def _read(ids: Collection[UUID], known: Mapping[UUID, Copy]) -> dict[UUID, Copy]
                 found[key] = replace(copy, updates=updates, rights=rights)
             else:
                 stale[key] = updates
-        for alert in Alert.objects.filter(pk__in=stale).select_related("call"):
+        for alert in Alert.objects.filter(pk__in=stale).prefetch_related("call"):  # a call's row is large, so once
             change = updated(alert) if alert.update_no else None
             found[alert.pk] = Copy(published(alert), change, alert.version, stale[alert.pk], rights)
     return found
