@@ -21,7 +21,7 @@ from alerts.threads import SharedReads, in_own_thread
 from alerts.writer import now_ms
 
 logger = logging.getLogger(__name__)
-CALLS_REMEMBERED = 100_000  # full means the longest silent one is forgotten: its last 30 s could come twice
+CALLS_REMEMBERED = 100_000  # full: the longest silent that nobody follows is forgotten, its last 30 s may come twice
 POLL_S = 1.0
 RETRY_S = 1.0
 PUBLISHED_WITHIN_S = 5.0
@@ -260,7 +260,9 @@ class Hub:
         self._stands[call_id] = standing
         self._stands.move_to_end(call_id)
         if len(self._stands) > CALLS_REMEMBERED:
-            self._stands.popitem(last=False)
+            oldest, stood = self._stands.popitem(last=False)
+            if publish.group_of(oldest) in self._served:  # who follows it would miss what comes until it is read again
+                self._stands[oldest] = stood
 
     def _deliver(self, alert: Published) -> None:
         """Hands the next alert of a call, or the next change of one, to everybody who wants it."""
