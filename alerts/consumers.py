@@ -5,6 +5,7 @@ import logging
 import random
 import time
 import uuid
+from collections.abc import Coroutine
 from typing import Any
 from urllib.parse import parse_qs
 from uuid import UUID
@@ -103,7 +104,7 @@ class AlertConsumer(AsyncWebsocketConsumer):
             await self._close(1011, "Internal error")
         else:
             await self.accept(self._protocol)
-            await self._begin(principal)
+            await self._unless_it_fails(self._begin(principal))
 
     def _take_a_place(self, name: str) -> None:
         if the_hub().draining or not places.take(name):
@@ -224,15 +225,19 @@ class AlertConsumer(AsyncWebsocketConsumer):
             return
         data = bytes_data if text_data is None else text_data.encode()
         assert data is not None, "a message is text or bytes"
+        if len(data) > MAX_MESSAGE_BYTES:
+            await self._leave(1009, "Message too big")
+        elif not self._messages.take(time.monotonic()):
+            await self._too_many()
+        else:
+            await self._unless_it_fails(self._answer(self.subscriber, data))
+
+    async def _unless_it_fails(self, answer: Coroutine[Any, Any, None]) -> None:
+        """A failure of ours, most likely of the database, is told to the client, which has to come again."""
         try:
-            if len(data) > MAX_MESSAGE_BYTES:
-                await self._leave(1009, "Message too big")
-            elif not self._messages.take(time.monotonic()):
-                await self._too_many()
-            else:
-                await self._answer(self.subscriber, data)
+            await answer
         except Exception:
-            logger.exception("a subscriber's message could not be handled")
+            logger.exception("a subscriber could not be answered")
             await self._leave(1011, "Internal error")
 
     async def _too_many(self) -> None:
