@@ -2,7 +2,6 @@
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
-from itertools import islice
 
 from django.contrib.auth.models import User
 from django.db import connection
@@ -11,10 +10,10 @@ from django.db.models.lookups import In
 
 from alerts.in_order import InOrder
 from alerts.models import Alert, Call, DeniedToken, RightsVersion, Team, TokenCutoff
+from alerts.portions import portions
 
 EVERY_CALL = "*"
 FEW_CALLS = 100  # whose alerts are found by call; those of more are met soon enough among all, newest first
-AT_ONCE = 200  # credentials a statement, below what any database takes as parameters
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,9 +90,8 @@ def anybody(name: str) -> Principal:
 
 def admit(credentials: Iterable[Credential]) -> dict[Credential, Principal]:
     """Whom credentials let in, by what the database says now; those not in the answer are let in no more."""
-    waiting = iter(set(credentials))
     admitted: dict[Credential, Principal] = {}
-    while some := list(islice(waiting, AT_ONCE)):
+    for some in portions(set(credentials)):
         known = _look_up({one.name for one in some}, {each for one in some for each in one.ids})
         admitted |= _admitted([one for one in some if known.lets_in(one)], known)
     return admitted
@@ -189,6 +187,8 @@ def _with_perm(permission: str, keys: Collection[int]) -> set[int]:
 
 def _teams_of(keys: Collection[int]) -> dict[int, set[int]]:
     teams: dict[int, set[int]] = {}
+    if not keys:
+        return teams
     for user, team in Team.members.through.objects.filter(user__in=keys).values_list("user", "team"):
         teams.setdefault(user, set()).add(team)
     return teams

@@ -5,6 +5,7 @@ import logging
 import random
 import time
 import uuid
+from collections.abc import Coroutine
 from typing import Any
 from urllib.parse import parse_qs
 from uuid import UUID
@@ -19,11 +20,11 @@ from django.http.request import split_domain_port, validate_host
 
 from alerts import attendance, dispatch, frames, missed, rights
 from alerts.access import Principal, anybody, is_call_id, may_subscribe, of_user, visible_alerts, visible_calls
-from alerts.credentials import BadToken, principal_of, principal_of_ticket
+from alerts.credentials import NOBODY, BadToken, credential_of, principal_of_ticket
 from alerts.frames import Malformed, Request
 from alerts.hub import the_hub
 from alerts.limits import TokenBucket, Window
-from alerts.missed import Return
+from alerts.missed import Resumption, Return
 from alerts.outlet import Door
 from alerts.places import places
 from alerts.replay import Replay
@@ -103,7 +104,7 @@ class AlertConsumer(AsyncWebsocketConsumer):
             await self._close(1011, "Internal error")
         else:
             await self.accept(self._protocol)
-            await self._begin(principal)
+            await self._unless_it_fails(self._begin(principal))
 
     def _take_a_place(self, name: str) -> None:
         if the_hub().draining or not places.take(name):
@@ -154,7 +155,7 @@ class AlertConsumer(AsyncWebsocketConsumer):
         if token is not None or "ticket" in self._query:
             try:
                 if token is not None:
-                    return await database_sync_to_async(principal_of)(token)
+                    return await _let_in(token)
                 return await database_sync_to_async(principal_of_ticket)(self._query["ticket"])
             except BadToken as error:
                 logger.info("a subscriber was refused: %s", error)
@@ -224,15 +225,19 @@ class AlertConsumer(AsyncWebsocketConsumer):
             return
         data = bytes_data if text_data is None else text_data.encode()
         assert data is not None, "a message is text or bytes"
+        if len(data) > MAX_MESSAGE_BYTES:
+            await self._leave(1009, "Message too big")
+        elif not self._messages.take(time.monotonic()):
+            await self._too_many()
+        else:
+            await self._unless_it_fails(self._answer(self.subscriber, data))
+
+    async def _unless_it_fails(self, answer: Coroutine[Any, Any, None]) -> None:
+        """A failure of ours, most likely of the database, is told to the client, which has to come again."""
         try:
-            if len(data) > MAX_MESSAGE_BYTES:
-                await self._leave(1009, "Message too big")
-            elif not self._messages.take(time.monotonic()):
-                await self._too_many()
-            else:
-                await self._answer(self.subscriber, data)
+            await answer
         except Exception:
-            logger.exception("a subscriber's message could not be handled")
+            logger.exception("a subscriber could not be answered")
             await self._leave(1011, "Internal error")
 
     async def _too_many(self) -> None:
@@ -324,7 +329,7 @@ class AlertConsumer(AsyncWebsocketConsumer):
             return
         assert request.since is not None, "resume is read with since only"
         replay = the_hub().replay(subscriber, EVERY_CALL)
-        lacks = await in_own_thread(missed.of_all)(subscriber.principal, request.since, now_ms())
+        lacks = await the_hub().missed_of_all(Resumption(subscriber.principal, request.since))
         told = {"since": request.since, "replayed": len(lacks.alerts), "recovered": lacks.recovered}
         subscriber.put(frames.encoded({"type": "resumed"} | told, request.ref))
         replay.start(lacks)
@@ -352,7 +357,7 @@ class AlertConsumer(AsyncWebsocketConsumer):
     async def _renew(self, subscriber: Subscriber, request: Request) -> None:
         """A newer token of the same user takes the place of what let the client in."""
         try:
-            principal = await database_sync_to_async(principal_of)(request.token)
+            principal = await _let_in(request.token)
         except BadToken as error:
             logger.info("a subscriber's new token was refused: %s", error)
             subscriber.put(frames.error("invalid_token", "Invalid or expired JWT token", request.ref))
@@ -394,6 +399,18 @@ class AlertConsumer(AsyncWebsocketConsumer):
             await self.close(code, reason)
         except Exception:
             await self.close(1000)
+
+
+async def _let_in(token: str) -> Principal:
+    """Who a token lets in.
+
+    Raises:
+        BadToken: nobody.
+    """
+    principal = await the_hub().let_in(credential_of(token))
+    if principal is None:
+        raise BadToken(NOBODY)
+    return principal
 
 
 async def _may_follow(subscriber: Subscriber, call_id: str) -> bool:

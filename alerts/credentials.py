@@ -21,6 +21,7 @@ LEEWAY_S = 5
 SHORTEST_SECRET_BYTES = 32
 SCOPES = ("subscribe", "acknowledge", "publish")
 TICKET_LIFETIME_S = 30
+NOBODY = "it is revoked, or its user is unknown or not active"
 TICKETS = "alertsite.ticket"  # a signature of something else is none of a ticket
 
 
@@ -61,7 +62,7 @@ def let_in(credential: Credential) -> Principal:
     """
     principal = admit([credential]).get(credential)
     if principal is None:
-        raise BadToken("it is revoked, or its user is unknown or not active")
+        raise BadToken(NOBODY)
     return principal
 
 

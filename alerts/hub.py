@@ -9,9 +9,9 @@ from itertools import islice
 from typing import Any
 
 from alerts import missed, publish, repair
-from alerts.access import Principal
+from alerts.access import Credential, Principal, admit
 from alerts.membership import TURN_BYTES, Membership
-from alerts.missed import Missed, Return
+from alerts.missed import Missed, Resumption, Return
 from alerts.publish import Published
 from alerts.repair import Hole, Standing
 from alerts.replay import Replay
@@ -21,7 +21,7 @@ from alerts.threads import SharedReads, in_own_thread
 from alerts.writer import now_ms
 
 logger = logging.getLogger(__name__)
-CALLS_REMEMBERED = 100_000  # full means the longest silent one is forgotten: its last 30 s could come twice
+CALLS_REMEMBERED = 100_000  # full: the longest silent that nobody follows is forgotten, its last 30 s may come twice
 POLL_S = 1.0
 RETRY_S = 1.0
 PUBLISHED_WITHIN_S = 5.0
@@ -51,7 +51,9 @@ class Hub:
         self._holes: dict[str, Hole] = {}  # at most one a call served; alerts in it wait in the database
         self._hole = asyncio.Event()
         self._shelf = Shelf()
+        self._admissions = SharedReads(admit)  # of those who come at once, in few reads
         self._returns = SharedReads(missed.of_calls)
+        self._resumptions = SharedReads(missed.of_all)
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
@@ -110,6 +112,14 @@ class Hub:
     def follows_every_call(self, subscriber: Subscriber) -> bool:
         """Whether it has not chosen any call yet."""
         return subscriber in self._everywhere
+
+    async def let_in(self, credential: Credential) -> Principal | None:
+        """Who a credential lets in, by a read that begins now; nobody, if there is none."""
+        return (await self._admissions.ask([credential])).get(credential)
+
+    async def missed_of_all(self, came: Resumption) -> Missed:
+        """What somebody lacks who comes back to the stream of every call, by a read that begins now."""
+        return (await self._resumptions.ask([came]))[came]
 
     async def missed_of(self, came: Return) -> Missed:
         """What somebody lacks who comes back to a call, by a read that begins now."""
@@ -250,7 +260,9 @@ class Hub:
         self._stands[call_id] = standing
         self._stands.move_to_end(call_id)
         if len(self._stands) > CALLS_REMEMBERED:
-            self._stands.popitem(last=False)
+            oldest, stood = self._stands.popitem(last=False)
+            if publish.group_of(oldest) in self._served:  # who follows it would miss what comes until it is read again
+                self._stands[oldest] = stood
 
     def _deliver(self, alert: Published) -> None:
         """Hands the next alert of a call, or the next change of one, to everybody who wants it."""

@@ -1,7 +1,8 @@
 """What a client that comes back has missed: which alerts and changes it is sent again, and what is beyond that."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import takewhile
 from uuid import UUID
 
 from django.db.models import Min, QuerySet
@@ -19,6 +20,7 @@ FRESH_MS = 2 * OVERLAP_MS  # what was stored longer ago is not handed over by a 
 
 Row = tuple[UUID, int, int]  # an alert's id, seq, and when it was stored (Unix ms)
 RowOfAny = tuple[UUID, str, int, int, int]  # its id, its call's, seq, when stored, and the call's changes so far
+ChangeOfAny = tuple[UUID, int, int | None, int]  # an alert's id, its call's changes so far, when changed and stored
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,14 @@ class Return:
     since: int | None
 
 
+@dataclass(frozen=True, slots=True)
+class Resumption:
+    """Somebody comes back to the stream of every call, who has what was stored before `since` (Unix ms)."""
+
+    principal: Principal
+    since: int
+
+
 def of_calls(returns: Iterable[Return]) -> dict[Return, Missed]:
     """What they lack who come back."""
     return {one: of_call(one.call_id, one.last_seq, one.since, now_ms()) for one in returns}
@@ -62,7 +72,7 @@ def of_call(call_id: str, last_seq: int | None, since: int | None, now: int) -> 
     `last_seq` says which alerts, if both are given; `since` (Unix ms) then says from when on others may have changed.
     With neither nothing is sent again.
     """
-    call = Call.objects.filter(call_id=call_id).first()
+    call = Call.objects.filter(call_id=call_id).only("call_id", "last_seq", "last_update").first()
     if call is None:
         return Missed(recovered=not last_seq)
     standing = Standing(call.last_seq, call.last_update)
@@ -114,22 +124,49 @@ def _changed(sent: QuerySet[Alert], since: int, now: int, room: int) -> tuple[tu
     return tuple(reversed(young)), len(young) == len(newest)
 
 
-def of_all(principal: Principal, since: int, now: int) -> Missed:
-    """What somebody lacks of all the calls they may see, who has what was stored before `since` (Unix ms)."""
-    window_from = now - WINDOW_MS
-    stored_from = max(since - REACHES_BACK_MS, window_from)
-    touched = Call.objects.filter(changed_at__gte=stored_from - REACHES_BACK_MS)
+def of_all(resumptions: Iterable[Resumption]) -> dict[Resumption, Missed]:
+    """What they lack of all the calls they may see. Those who see the same are answered from one read."""
+    now = now_ms()
+    alike: dict[object, list[Resumption]] = {}
+    for one in resumptions:
+        who = one.principal
+        alike.setdefault((who.everything, who.calls, who.teams), []).append(one)
+    answers: dict[Resumption, Missed] = {}
+    for some in alike.values():
+        missed = _since(some[0].principal, {one.since for one in some}, now)
+        answers |= {one: missed[one.since] for one in some}
+    return answers
+
+
+def _since(principal: Principal, sinces: Collection[int], now: int) -> dict[int, Missed]:
+    """What somebody lacks of all the calls they may see, by when they were there last."""
+    earliest = max(min(sinces) - REACHES_BACK_MS, now - WINDOW_MS)
+    touched = Call.objects.filter(changed_at__gte=earliest - REACHES_BACK_MS)
     sent = visible_alerts(principal).filter(call__in=touched.values("pk"), seq__isnull=False)
-    newest_first = sent.filter(stored_at__gte=stored_from).order_by("-stored_at", "-pk")
+    newest_first = sent.filter(stored_at__gte=earliest).order_by("-stored_at", "-pk")
     found = newest_first.values_list("pk", "call__call_id", "seq", "stored_at", "call__last_update")
     newest = [(key, call_id, seq or 0, at, updates) for key, call_id, seq, at, updates in found[: MAX_REPLAYED + 1]]
-    rows = _each_call_in_order(newest[:MAX_REPLAYED][::-1])
-    earlier = sent.filter(stored_at__lt=stored_from)
-    changed, all_changed = _changed(earlier, stored_from + REACHES_BACK_MS, now, MAX_REPLAYED - len(rows))
+    changes = sent.filter(update_no__isnull=False, changed_at__gte=earliest).order_by("-changed_at", "-update_no")
+    # As many of them as are of alerts that are sent again themselves, there is less room for.
+    changed = list(changes.values_list("pk", "call__last_update", "changed_at", "stored_at")[: MAX_REPLAYED + 1])
+    return {since: _of_those(newest, changed, since, now) for since in sinces}
+
+
+def _of_those(newest: Sequence[RowOfAny], changed: Sequence[ChangeOfAny], since: int, now: int) -> Missed:
+    """What was missed since, of the newest alerts and the last changes."""
+    stored_from = max(since - REACHES_BACK_MS, now - WINDOW_MS)
+    later = list(takewhile(lambda row: row[3] >= stored_from, newest))
+    rows = _each_call_in_order(later[:MAX_REPLAYED][::-1])
+    room = MAX_REPLAYED - len(rows)
+    changes = [
+        (key, updates)
+        for key, updates, changed_at, stored_at in takewhile(lambda row: (row[2] or 0) >= stored_from, changed)
+        if stored_at < stored_from
+    ]
     return Missed(
-        recovered=since - REACHES_BACK_MS >= window_from and len(newest) <= MAX_REPLAYED and all_changed,
+        recovered=stored_from == since - REACHES_BACK_MS and len(later) <= MAX_REPLAYED and len(changes) <= room,
         alerts=tuple((key, updates) for key, _, _, _, updates in rows),
-        changed=changed,
+        changed=tuple(reversed(changes[:room])),
         reached=tuple({call_id: seq for _, call_id, seq, at, _ in rows if at >= now - FRESH_MS}.items()),
     )
 

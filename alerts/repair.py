@@ -6,9 +6,11 @@ from dataclasses import dataclass, replace
 from django.db.models import Q
 
 from alerts.models import Alert, Call
+from alerts.portions import portions
 from alerts.publish import Published, published, updated
 
 MAX_CALLS = 100  # whose holes are read by one query
+STANDINGS_AT_ONCE = 5_000  # calls a statement: a process may serve more than one takes
 MAX_ROWS = 1_000  # alerts that one query brings into memory
 OVERLAP_MS = 30_000  # clocks of processes differ, and a transaction may commit well after it took its time
 
@@ -81,7 +83,8 @@ class Missing:
 
 def standings(call_ids: Sequence[str]) -> dict[str, Standing]:
     """How far each of these calls has come."""
-    return {call_id: standing for _, call_id, standing in _standings(Q(call_id__in=call_ids))}
+    found = (row for some in portions(call_ids, STANDINGS_AT_ONCE) for row in _standings(Q(call_id__in=some)))
+    return {call_id: standing for _, call_id, standing in found}
 
 
 def changed_since(unix_ms: int) -> dict[str, Standing]:
@@ -102,7 +105,7 @@ def missing(holes: Mapping[str, Hole], rows: int = MAX_ROWS) -> Missing:
     for key, call_id, _ in calls:
         alerts |= Q(call=key) & holes[call_id].alerts
         changes |= Q(call=key) & holes[call_id].changes
-    stored = Alert.objects.select_related("call")
+    stored = Alert.objects.prefetch_related("call")  # whose row is large: once, not with every alert
     # The changes are read before the alerts, so that there is none of an alert that is not among them.
     changed = [updated(alert) for alert in stored.filter(changes).order_by("call_id", "update_no")[:rows]]
     found = [published(alert) for alert in stored.filter(alerts).order_by("call_id", "seq")[:rows]]

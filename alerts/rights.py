@@ -8,7 +8,6 @@ import asyncio
 import logging
 from collections.abc import Collection
 from dataclasses import replace
-from itertools import islice
 from typing import Any
 
 from django.contrib.auth.models import Group, User
@@ -16,9 +15,10 @@ from django.db.models import F
 from django.db.models.signals import m2m_changed, post_delete, post_save
 
 from alerts import access
-from alerts.access import AT_ONCE, Credential, Principal
+from alerts.access import Credential, Principal
 from alerts.hub import Hub
 from alerts.models import Call, RightsVersion, Team
+from alerts.portions import portions
 from alerts.subscriber import Subscriber
 from alerts.threads import in_own_thread
 
@@ -103,9 +103,8 @@ def _read(
 ) -> tuple[dict[Credential, Principal], dict[str, int | None]]:
     """What credentials are worth now, and the teams of calls."""
     admitted = access.admit(credentials)
-    waiting = iter(followed)
     teams: dict[str, int | None] = {}
-    while some := list(islice(waiting, AT_ONCE)):
+    for some in portions(followed):
         teams |= dict(Call.objects.filter(call_id__in=some).values_list("call_id", "team"))
     return admitted, teams
 

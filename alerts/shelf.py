@@ -1,17 +1,16 @@
 """Alerts that are sent again, encoded once for all who missed them."""
 
 from collections import OrderedDict
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
 from uuid import UUID
 
 from alerts.models import Alert, RightsVersion
+from alerts.portions import portions
 from alerts.publish import Published, published, updated
 from alerts.threads import SharedReads
 
 MAX_SIZE = 32 * 1024 * 1024  # characters that are kept; more means the longest unused is read again
-AT_ONCE = 200  # alerts a query
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +89,7 @@ def _read(ids: Collection[UUID], known: Mapping[UUID, Copy]) -> dict[UUID, Copy]
     """Alerts as they are now; those that have not changed since a copy was made are not read anew."""
     found: dict[UUID, Copy] = {}
     rights = RightsVersion.current()
-    for some in _portions(ids):
+    for some in portions(ids):
         now = Alert.objects.filter(pk__in=some).values_list("pk", "version", "call__team", "call__last_update")
         stale = {}
         for key, version, team, updates in now:
@@ -99,13 +98,7 @@ def _read(ids: Collection[UUID], known: Mapping[UUID, Copy]) -> dict[UUID, Copy]
                 found[key] = replace(copy, updates=updates, rights=rights)
             else:
                 stale[key] = updates
-        for alert in Alert.objects.filter(pk__in=stale).select_related("call"):
+        for alert in Alert.objects.filter(pk__in=stale).prefetch_related("call"):  # a call's row is large, so once
             change = updated(alert) if alert.update_no else None
             found[alert.pk] = Copy(published(alert), change, alert.version, stale[alert.pk], rights)
     return found
-
-
-def _portions(ids: Collection[UUID]) -> Iterator[list[UUID]]:
-    waiting = iter(ids)
-    while some := list(islice(waiting, AT_ONCE)):
-        yield some

@@ -62,11 +62,14 @@ class Parent:
         failed = 0
         while True:
             started = loop.time()
-            child.process = await self._start(child)
-            code = await child.process.wait()
+            try:
+                child.process = await self._start(child)
+                what = f"ended with {await child.process.wait()}"
+            except OSError as error:  # the machine has no room for one
+                what = f"cannot be started: {error}"
             failed = 0 if loop.time() - started > STEADY_S else failed + 1
             pause_s = RESTART_S[min(failed, len(RESTART_S)) - 1] if failed else 0.0
-            logger.error("a %s process ended with %d; another starts in %.1f s", child.role, code, pause_s)
+            logger.error("a %s process %s; another starts in %.1f s", child.role, what, pause_s)
             await asyncio.sleep(pause_s)
 
     async def _start(self, child: _Child) -> asyncio.subprocess.Process:

@@ -39,8 +39,9 @@ def every_call(server: LiveServer, clients: int, missed: int) -> Storm:
     since = int(time.time() * 1000)
     post_missed(server, "of all", 10, missed // 10)
     server.restart()
-    asked = {"type": "resume", "since": since + 30_000}  # which reaches 30 s further back
-    return asyncio.run(storm(server, clients, missed // 10 * 10, lambda _: asked))
+    there = since + 30_000  # which reaches 30 s further back; no two clients were there at the same moment
+    asked = [{"type": "resume", "since": there - number} for number in range(clients)]
+    return asyncio.run(storm(server, clients, missed // 10 * 10, lambda number: asked[number]))
 
 
 def row(name: str, result: Storm) -> dict[str, float | int | str]:

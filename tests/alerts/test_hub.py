@@ -2,17 +2,20 @@
 
 import asyncio
 import json
+import sqlite3
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
 from asgiref.sync import sync_to_async
 from channels.layers import get_channel_layer
+from django.db import connection
 
-from alerts import dispatch
+from alerts import dispatch, repair
 from alerts.access import anybody
 from alerts.hub import Hub
 from alerts.models import Alert, Call, Severity
+from alerts.repair import Standing
 from alerts.subscriber import Subscriber
 from alerts.writer import Report
 
@@ -219,3 +222,25 @@ async def until(condition: Callable[[], bool]) -> None:
         if not condition():
             await asyncio.sleep(0.05)
     assert condition()
+
+
+async def test_calls_that_somebody_follows_are_not_forgotten_however_many_they_are(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("alerts.hub.CALLS_REMEMBERED", 2)
+    hub = start(**GOOD)
+    watchers = {call_id: await watch(hub, call_id) for call_id in "abcd"}
+    await raise_some(3, *watchers)
+    for call_id, watcher in watchers.items():
+        await watcher.has(call_id, [1, 2, 3])
+
+
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="only SQLite counts the parameters of a statement")
+def test_more_calls_than_one_statement_takes_are_looked_up() -> None:
+    Call.objects.create(call_id="call 39999", started_at=0, last_seq=7)
+    connection.ensure_connection()
+    before = connection.connection.setlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER, 32_766)  # as it is built by default
+    try:
+        assert repair.standings([f"call {number}" for number in range(40_000)]) == {"call 39999": Standing(7)}
+    finally:
+        connection.connection.setlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER, before)

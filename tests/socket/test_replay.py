@@ -8,6 +8,7 @@ from contextlib import closing
 from typing import Any
 
 import pytest
+from websockets.exceptions import ConnectionClosedError
 
 from tests.alerts.test_subscribers import forged
 from tests.conftest import Client, Connect
@@ -302,3 +303,17 @@ async def test_two_hundred_who_come_back_at_once_to_a_server_that_was_restarted_
     assert result.short == []
     print(f"200 clients, 300 missed by each: the last was current after {result.percentile(1):.1f} s")
     assert "Traceback" not in server.log
+
+
+async def test_who_cannot_be_told_what_they_missed_is_told_to_come_again(
+    own_server: Any, subscribe_2: Connect2
+) -> None:
+    server: LiveServer = own_server()
+    by_request = await subscribe_2(to=server)
+    await asyncio.to_thread(server.alter, "ALTER TABLE alerts_call RENAME TO alerts_call_away")
+    at_once = await subscribe_2(path="/?callId=away-1", to=server)
+    await by_request.send(type="subscribe", callId="away-1", lastSeq=0)
+    for client in (at_once, by_request):
+        with pytest.raises(ConnectionClosedError):
+            await client.receive()
+        assert (client.socket.close_code, client.socket.close_reason) == (1011, "Internal error")
