@@ -97,12 +97,17 @@ class _Call:
             self.tracks[0].push(data)
             return
         width = self.encoding.sample_width
-        data = self._odd + data
+        if self._odd:
+            data = self._odd + data
         whole = len(data) // (width * CHANNELS) * width * CHANNELS
         data, self._odd = data[:whole], data[whole:]
-        pairs = np.frombuffer(data, dtype=f"V{width}").reshape(-1, CHANNELS)
-        for channel, track in enumerate(self.tracks):
-            track.push(pairs[:, channel].tobytes())
+        if width == 1:
+            parts = [data[channel::CHANNELS] for channel in range(CHANNELS)]
+        else:
+            pairs = np.frombuffer(data, dtype="u2").reshape(-1, CHANNELS)
+            parts = [pairs[:, channel].tobytes() for channel in range(CHANNELS)]
+        for track, part in zip(self.tracks, parts, strict=True):
+            track.push(part)
 
     def gap(self, samples: int, channel: int | None) -> None:
         """Append time without audio."""
@@ -113,8 +118,10 @@ class _Call:
     def settle(self, limit: int) -> int:
         """How many frames to hear next; what lags too far behind is given up."""
         known = [self._first_frame + track.frames for track in self.tracks]
-        until = min(max(min(known), max(known) - _MAX_SKEW_FRAMES), self.heard_frames + limit)
-        self._lose_until(until)
+        least = min(known)
+        until = min(max(least, max(known) - _MAX_SKEW_FRAMES), self.heard_frames + limit)
+        if until > least:
+            self._lose_until(until)
         return until - self.heard_frames
 
     def take(self, limit: int) -> list[_Frames]:
@@ -306,7 +313,7 @@ class CallBank:
         while taken := [(call, frames) for call in waiting if (frames := call.take(_FRAMES_A_PASS))]:
             for row, finding in self._hear_pass(taken):
                 found.append((self._ids[row], finding))
-            waiting = [call for call, _ in taken]
+            waiting = [call for call, frames in taken if len(frames[0][-1]) == _FRAMES_A_PASS]  # may have more
         return found
 
     def _hear_pass(self, taken: list[tuple[_Call, list[_Frames]]]) -> list[tuple[int, Finding]]:
@@ -361,12 +368,13 @@ class CallAnalyzer:
 
 
 class _Piece(NamedTuple):
-    """Consecutive frames of one track: the 10 ms before them, their bytes, and where they belong in a step."""
+    """Consecutive frames of one track: the 10 ms before them, their bytes, which were heard, and where they belong in
+    a step."""
 
     before: bytes
     data: bytes
+    heard: Bools
     place: int
-    frames: int
 
 
 class _Batch:
@@ -379,10 +387,7 @@ class _Batch:
 
     def add(self, row: int, channel: int, track: Track, frames: _Frames) -> None:
         """Put the next frames of a track into their place."""
-        before, data, heard = frames
-        count = len(heard)
-        self._heard[:count, row, channel] = heard
-        piece = _Piece(before, data, row * CHANNELS + channel, count)
+        piece = _Piece(*frames, row * CHANNELS + channel)
         self._groups[track.frame_encoding, track.frame_rate].append(piece)
 
     def measure(self) -> tuple[Features, Bools]:
@@ -393,6 +398,7 @@ class _Batch:
             samples = samples.reshape(-1, rate // FRAMES_PER_S)
             measured = measure(samples, _before(group, samples, encoding), rate)
             places = _places(group, self._shape[1] * CHANNELS)
+            self._heard.reshape(-1)[places] = np.concatenate([piece.heard for piece in group])
             for name in Features.__slots__:
                 value = getattr(measured, name)
                 field = fields.setdefault(name, np.zeros((*self._shape, *value.shape[1:]), dtype=value.dtype))
@@ -405,7 +411,7 @@ def _before(group: list[_Piece], samples: NDArray[np.int16], encoding: Encoding)
     hop = samples.shape[1] // HOPS
     before = np.empty((len(samples), hop), dtype=np.int16)
     before[1:] = samples[:-1, -hop:]
-    length = np.array([piece.frames for piece in group])
+    length = np.array([len(piece.heard) for piece in group])
     earlier = decode(b"".join([piece.before for piece in group]), encoding)
     before[np.cumsum(length) - length] = earlier.reshape(-1, hop)
     return before
@@ -414,7 +420,7 @@ def _before(group: list[_Piece], samples: NDArray[np.int16], encoding: Encoding)
 def _places(group: list[_Piece], stride: int) -> Ints:
     """Where each frame of a group belongs in an array (steps, rows, channels) laid flat."""
     place = np.array([piece.place for piece in group])
-    length = np.array([piece.frames for piece in group])
+    length = np.array([len(piece.heard) for piece in group])
     first = np.repeat(np.cumsum(length) - length, length)
     steps = np.arange(length.sum()) - first
     places: Ints = np.repeat(place, length) + steps * stride

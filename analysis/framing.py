@@ -1,6 +1,7 @@
 """From pieces of audio of any size to 20 ms frames: one channel of one call."""
 
 from collections import deque
+from functools import cache
 
 import numpy as np
 
@@ -144,19 +145,28 @@ class Track:
         return b"".join(_cut(self._resampled, samples * 2))
 
     def _heard(self, frames: int) -> Bools:
-        heard = np.ones(frames, dtype=np.bool_)
         first = self._taken_frames
         self._taken_frames += frames
-        if self._holes:  # in units of 1/50 sample, in which frames of every rate are whole
-            edges = np.arange(first, first + frames + 1) * self.sample_rate
-            missing = np.zeros(frames, dtype=np.int64)
-            for start, stop in self._holes:
-                inside = np.clip(np.array([start, stop]) * FRAMES_PER_S, edges[0], edges[-1])
-                missing += np.diff(np.clip(edges, *inside))
-            heard = missing * 2 <= self.sample_rate
-            while self._holes and self._holes[0][1] * FRAMES_PER_S <= edges[-1] and self._holes[0][1] <= self._read:
-                self._holes.popleft()
+        if not self._holes:
+            return _all_heard(frames)
+        # in units of 1/50 sample, in which frames of every rate are whole
+        edges = np.arange(first, first + frames + 1) * self.sample_rate
+        missing = np.zeros(frames, dtype=np.int64)
+        for start, stop in self._holes:
+            inside = np.clip(np.array([start, stop]) * FRAMES_PER_S, edges[0], edges[-1])
+            missing += np.diff(np.clip(edges, *inside))
+        heard: Bools = missing * 2 <= self.sample_rate
+        while self._holes and self._holes[0][1] * FRAMES_PER_S <= edges[-1] and self._holes[0][1] <= self._read:
+            self._holes.popleft()
         return heard
+
+
+@cache
+def _all_heard(frames: int) -> Bools:
+    """Shared by all who have no holes, and so not to be changed."""
+    heard = np.ones(frames, dtype=np.bool_)
+    heard.flags.writeable = False
+    return heard
 
 
 def _cut(pieces: deque[memoryview | bytes], size: int) -> list[memoryview | bytes]:

@@ -1,6 +1,6 @@
 """Band levels of every 10 ms, what all that listens to a spectrum shares: computed once, in whole half decibels."""
 
-from itertools import pairwise
+from itertools import groupby, pairwise
 
 import numpy as np
 import scipy.fft
@@ -26,6 +26,10 @@ Levels = NDArray[np.int16]
 
 _BIN_HZ = 50
 _EDGE_BINS = tuple(edge // _BIN_HZ for edge in BAND_EDGES_HZ)
+_WIDTHS = tuple(high - low for low, high in pairwise(_EDGE_BINS))
+_EQUAL_WIDTHS = tuple((width, len(list(bands))) for width, bands in groupby(_WIDTHS))
+"""Width in bins, and how many bands in a row have it: such are added up together."""
+
 _FULL_SCALE_SQUARE = 2.0**30
 _FRAMES_AT_ONCE = 128  # their windows, spectra and powers stay in the cache
 _VECTOR = 16
@@ -68,15 +72,21 @@ def _windows(samples: NDArray[np.int16], before: NDArray[np.int16]) -> NDArray[n
 
 
 def _band_powers(windows: NDArray[np.float32], window: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Powers of the bands, (BANDS, HOPS, frames), 1 for a full-scale square wave. Sums run along frames, so each
-    is added up in the same order however many there are."""
+    """Powers of the bands, (BANDS, HOPS, frames), 1 for a full-scale square wave. Bins are added one after the other,
+    so in the same order however many frames there are."""
     windows *= window
     spectrum = scipy.fft.rfft(windows, axis=0, overwrite_x=True)[_EDGE_BINS[0] : _EDGE_BINS[-1]]
     power = np.square(spectrum.real)
     power += np.square(spectrum.imag)
     bands = np.empty((BANDS, *power.shape[1:]), dtype=np.float32)
-    for band, (low, high) in enumerate(pairwise(_EDGE_BINS)):
-        np.add.reduce(power[low - _EDGE_BINS[0] : high - _EDGE_BINS[0]], axis=0, out=bands[band])
+    band = low = 0
+    for width, count in _EQUAL_WIDTHS:
+        bins = power[low : low + count * width].reshape(count, width, *power.shape[1:])
+        total = bands[band : band + count]
+        np.add(bins[:, 0], bins[:, 1], out=total)
+        for place in range(2, width):
+            total += bins[:, place]
+        band, low = band + count, low + count * width
     return bands
 
 
