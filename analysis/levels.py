@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from analysis.features import FRAMES_PER_S, level_dbov
 from analysis.moment import Moment
-from analysis.rows import CHANNELS, Floats, Ints, Rows, counts, values
+from analysis.rows import CHANNELS, Floats, Ints, Rows, counts, either, values
 
 MEMORY_S = 60
 """How many seconds are kept."""
@@ -44,7 +44,7 @@ class Levels(Rows):
     def step(self, now: Moment) -> None:
         """Take one frame of every call."""
         frame = now.frame
-        self.still = np.where(now.active.any(axis=1, keepdims=True), 0, self.still + now.stepping)
+        self.still = np.where(either(now.active), 0, self.still + now.stepping)
         quiet = now.usable & (self.still > _DECAY_FRAMES) & ~frame.zero & ~now.music.on
         self.square += np.where(now.active, np.floor(frame.mean_square), 0.0)
         self.spoken += now.active

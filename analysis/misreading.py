@@ -1,6 +1,6 @@
 """Audio read in another format than it was written in: loud noise that makes sense in the format it has."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from enum import IntEnum
 
 import numpy as np
@@ -8,8 +8,10 @@ from numpy.typing import NDArray
 
 from analysis.audio import Encoding, decode
 
-_Sense = tuple[NDArray[np.float64], NDArray[np.float64]]
-_Reread = Callable[[NDArray[np.int16]], _Sense]
+_Ints = NDArray[np.int64]
+_Floats = NDArray[np.float64]
+
+_Reread = Callable[[bytes], NDArray[np.int16]]
 
 
 class Misreading(IntEnum):
@@ -62,11 +64,14 @@ def _explain(
     """The misreading that makes a frame quietest, if that is quiet enough, or noise that is no audio at all."""
     found = _no_audio(samples, mean_square, tilt)
     least = mean_square * _QUIETER
-    for misreading, reread in _REREADINGS:
-        square, smoothness = reread(samples)
-        better = (square <= least) & ((smoothness >= tilt + _SMOOTHER) | (square <= _QUIET_SQUARE))
-        found[better] = misreading
-        least = np.where(better, square, least)
+    for misreading, frames, reread in _rereadings(samples):
+        square, variation = _square(reread)
+        quieter = np.flatnonzero(square <= least[frames])
+        frames, square = frames[quieter], square[quieter]
+        smoothness = _smoothness(reread[quieter], variation[quieter])
+        better = (smoothness >= tilt[frames] + _SMOOTHER) | (square <= _QUIET_SQUARE)
+        found[frames[better]] = misreading
+        least[frames[better]] = square[better]
     return found
 
 
@@ -81,40 +86,50 @@ def _no_audio(
     return np.where(spread, Misreading.NO_AUDIO, Misreading.NONE).astype(np.int8)
 
 
-def _sense(samples: NDArray[np.int16]) -> _Sense:
-    """Mean square without the mean of each row, and correlation with itself a sample later: from exact sums."""
+def _rereadings(samples: NDArray[np.int16]) -> Iterator[tuple[Misreading, _Ints, NDArray[np.int16]]]:
+    """Each misreading, the frames (k,) that it can be, and their samples as they would have been written."""
+    every, data = np.arange(len(samples)), samples.astype("<i2").tobytes()
+    yield Misreading.MULAW_AS_LINEAR16, every, _framed(decode(data, Encoding.MULAW), every)
+    yield Misreading.ALAW_AS_LINEAR16, every, _framed(decode(data, Encoding.ALAW), every)
+    yield Misreading.SWAPPED_BYTES, every, samples.byteswap()
+    codes = {read: _codes(samples, read) for read in _CODES}
+    for misreading, read, reread in _FROM_CODES:
+        known, data = codes[read]
+        if known.size:
+            yield misreading, known, _framed(reread(data), known)
+
+
+def _framed(samples: NDArray[np.int16], frames: _Ints) -> NDArray[np.int16]:
+    return samples.reshape(len(frames), -1)
+
+
+def _codes(samples: NDArray[np.int16], read: Encoding) -> tuple[_Ints, bytes]:
+    """The frames (k,) that were decoded from G.711, for all of their samples stand for a code; and those codes."""
+    codes = np.take(_CODES[read], samples.view(np.uint16))
+    known = np.flatnonzero((codes >= 0).all(axis=1))
+    return known, codes[known].astype(np.uint8).tobytes()
+
+
+def _square(samples: NDArray[np.int16]) -> tuple[_Floats, _Floats]:
+    """Mean square of each frame without its mean, and length² times that: from exact sums."""
     x = samples.astype(np.float64)
-    length, total = x.shape[1], x.sum(axis=1)
-    variation = length * np.einsum("ij,ij->i", x, x) - total**2
-    shared = length * np.einsum("ij,ij->i", x[:, 1:], x[:, :-1]) - total**2
-    return variation / length**2, np.divide(shared, variation, out=np.ones_like(shared), where=variation > 0)
+    length = x.shape[1]
+    variation = length * np.einsum("ij,ij->i", x, x) - x.sum(axis=1) ** 2
+    return variation / length**2, variation
 
 
-def _as_codes(encoding: Encoding) -> _Reread:
-    """Rereads the bytes of 16-bit numbers as G.711."""
-
-    def reread(samples: NDArray[np.int16]) -> _Sense:
-        return _sense(decode(samples.astype("<i2").tobytes(), encoding).reshape(len(samples), -1))
-
-    return reread
+def _smoothness(samples: NDArray[np.int16], variation: _Floats) -> _Floats:
+    """Correlation of each frame with itself a sample later: from exact sums."""
+    x = samples.astype(np.float64)
+    shared = x.shape[1] * np.einsum("ij,ij->i", x[:, 1:], x[:, :-1]) - x.sum(axis=1) ** 2
+    return np.divide(shared, variation, out=np.ones_like(shared), where=variation > 0)
 
 
-def _from_codes(read: Encoding, reread: Callable[[bytes], NDArray[np.int16]]) -> _Reread:
-    """Rereads what was decoded from G.711; samples that no code stands for were not."""
-    values = decode(bytes(range(256)), read)
-    code = np.full(1 << 16, -1, dtype=np.int16)
-    code[values.astype(np.int64)] = np.arange(256)  # negative values index from the end
-
-    def decoded(samples: NDArray[np.int16]) -> _Sense:
-        codes = code[samples.astype(np.int64)]
-        square, smoothness = np.full(len(samples), np.inf), np.zeros(len(samples))
-        known = (codes >= 0).all(axis=1)
-        if known.any():
-            again = reread(codes[known].astype(np.uint8).tobytes())
-            square[known], smoothness[known] = _sense(again.reshape(int(known.sum()), -1))
-        return square, smoothness
-
-    return decoded
+def _code_table(read: Encoding) -> NDArray[np.int16]:
+    """The code of each of 2^16 samples, seen as a number without sign; -1 where there is none."""
+    table = np.full(1 << 16, -1, dtype=np.int16)
+    table[decode(bytes(range(256)), read).view(np.uint16)] = np.arange(256)
+    return table
 
 
 def _as_linear16(data: bytes) -> NDArray[np.int16]:
@@ -125,15 +140,13 @@ def _as_swapped_linear16(data: bytes) -> NDArray[np.int16]:
     return np.frombuffer(data, dtype=">i2")
 
 
-_REREADINGS: tuple[tuple[Misreading, _Reread], ...] = (
-    (Misreading.MULAW_AS_LINEAR16, _as_codes(Encoding.MULAW)),
-    (Misreading.ALAW_AS_LINEAR16, _as_codes(Encoding.ALAW)),
-    (Misreading.SWAPPED_BYTES, lambda samples: _sense(samples.byteswap())),
-    (Misreading.LINEAR16_AS_MULAW, _from_codes(Encoding.MULAW, _as_linear16)),
-    (Misreading.LINEAR16_AS_MULAW, _from_codes(Encoding.MULAW, _as_swapped_linear16)),
-    (Misreading.LINEAR16_AS_ALAW, _from_codes(Encoding.ALAW, _as_linear16)),
-    (Misreading.LINEAR16_AS_ALAW, _from_codes(Encoding.ALAW, _as_swapped_linear16)),
-    (Misreading.ALAW_AS_MULAW, _from_codes(Encoding.MULAW, lambda data: decode(data, Encoding.ALAW))),
-    (Misreading.MULAW_AS_ALAW, _from_codes(Encoding.ALAW, lambda data: decode(data, Encoding.MULAW))),
+_CODES = {read: _code_table(read) for read in (Encoding.MULAW, Encoding.ALAW)}
+_FROM_CODES: tuple[tuple[Misreading, Encoding, _Reread], ...] = (
+    (Misreading.LINEAR16_AS_MULAW, Encoding.MULAW, _as_linear16),
+    (Misreading.LINEAR16_AS_MULAW, Encoding.MULAW, _as_swapped_linear16),
+    (Misreading.LINEAR16_AS_ALAW, Encoding.ALAW, _as_linear16),
+    (Misreading.LINEAR16_AS_ALAW, Encoding.ALAW, _as_swapped_linear16),
+    (Misreading.ALAW_AS_MULAW, Encoding.MULAW, lambda data: decode(data, Encoding.ALAW)),
+    (Misreading.MULAW_AS_ALAW, Encoding.ALAW, lambda data: decode(data, Encoding.MULAW)),
 )
 """Where a track's bytes were cut at an odd place, pairs are misaligned: the other order has the high bytes together."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from analysis.features import Features
-from analysis.rows import CHANNELS, Bools, Rows, counts, values
+from analysis.rows import CHANNELS, Bools, Rows, both, counts, either, values
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class OneSource(Rows):
         tilt = np.abs(frame.tilt[:, :1] - frame.tilt[:, 1:])
         fresh = self.agreed == 0
         alike = (fresh | (np.abs(gain_db - self.gain_db) <= limits.gain_db)) & (tilt <= limits.tilt)
-        judged = heard.all(axis=1, keepdims=True) & active.any(axis=1, keepdims=True)
+        judged = both(heard) & either(active)
         np.copyto(self.gain_db, gain_db, where=judged & fresh)
         change = np.where(alike, 1, -limits.doubt_frames) * judged
         self.agreed = np.clip(self.agreed + change, 0, limits.most_frames)

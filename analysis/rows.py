@@ -26,6 +26,29 @@ def values(*shape: int, initial: float = 0.0) -> Floats:
     return np.full((1, *shape), initial, dtype=np.float64)
 
 
+def either(channels: Bools) -> Bools:
+    """Where one channel or the other is true, (rows, channels) to (rows, 1): as `any`, which takes many times as long
+    along so short an axis."""
+    return channels[:, :1] | channels[:, 1:]
+
+
+def both(channels: Bools) -> Bools:
+    """Where both are, as `either`."""
+    return channels[:, :1] & channels[:, 1:]
+
+
+def lower(channels: Ints) -> Ints:
+    """The lower number of both channels, (rows, channels) to (rows, 1)."""
+    lowest: Ints = np.minimum(channels[:, :1], channels[:, 1:])
+    return lowest
+
+
+def higher(channels: Ints) -> Ints:
+    """The higher number of both channels, (rows, channels) to (rows, 1)."""
+    highest: Ints = np.maximum(channels[:, :1], channels[:, 1:])
+    return highest
+
+
 class Rows:
     """Something that keeps arrays with one row a call.
 

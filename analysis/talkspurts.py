@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from analysis.rows import CHANNELS, Bools, Ints, Rows, counts, flags
+from analysis.rows import CHANNELS, Bools, Ints, Rows, counts, either, flags, lower
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +73,9 @@ class Talkspurts(Rows):
         Not said while a candidate that began earlier may still become a talkspurt.
         """
         latest = np.iinfo(np.int64).max
-        onset: Ints = np.where(self.confirmed, self.start, latest).min(axis=1, keepdims=True)
+        onset: Ints = lower(np.where(self.confirmed, self.start, latest))
         earlier = self.running & ~self.confirmed & (self.start < onset)
-        return (onset < latest) & ~earlier.any(axis=1, keepdims=True), onset
+        return (onset < latest) & ~either(earlier), onset
 
     def _end(self, over: Bools) -> None:
         self.ended = over & self.confirmed

@@ -6,7 +6,7 @@ from analysis.detectors.condition import Condition, Logistic
 from analysis.detectors.lives import MEDIUM, Account, Desk
 from analysis.features import FRAMES_PER_S
 from analysis.moment import Moment
-from analysis.rows import Rows, counts
+from analysis.rows import Rows, both, counts
 
 _WINDOW_S = 60
 _CONFIDENCE = Logistic(offset=2.2, slope=0.2)  # margin: percent points beyond the limit
@@ -37,7 +37,7 @@ class ExcessiveSilence(Rows):
 
     def step(self, now: Moment) -> None:
         """Judge one frame of every call."""
-        self.both += now.stepping & now.spurts.confirmed.all(axis=1, keepdims=True)
+        self.both += now.stepping & both(now.spurts.confirmed)
         if now.seconds.size:
             self._judge(now)
 

@@ -136,6 +136,7 @@ class AnomalyLives(Lives):
 
 def rank_by(measure: Ints | Floats, *steps: float) -> Ints:
     """LOW, and one rank more for each of `steps` that is reached."""
-    ranks = [(measure >= step).astype(np.int64) for step in steps]
-    total: Ints = LOW + np.sum(ranks, axis=0)
-    return total
+    rank = np.full(measure.shape, LOW, dtype=np.int64)
+    for step in steps:
+        rank += measure >= step
+    return rank

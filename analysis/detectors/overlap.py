@@ -6,7 +6,7 @@ import numpy as np
 
 from analysis.detectors.lives import Desk, Lives, rank_by
 from analysis.moment import Moment
-from analysis.rows import Ints
+from analysis.rows import Ints, both, higher, lower
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,14 +37,15 @@ class Overlap:
     def step(self, now: Moment) -> None:
         """Judge one frame of every call."""
         spurts = now.spurts
-        until = spurts.last.min(axis=1, keepdims=True)
-        self.lives.close(now.stepping & ~spurts.confirmed.all(axis=1, keepdims=True), until)
-        both = now.stepping & now.two & spurts.confirmed.all(axis=1, keepdims=True)
-        onset = spurts.start.max(axis=1, keepdims=True)
+        until = lower(spurts.last)
+        confirmed = both(spurts.confirmed)
+        self.lives.close(now.stepping & ~confirmed, until)
+        overlapping = now.stepping & now.two & confirmed
+        onset = higher(spurts.start)
         length = np.maximum(until - onset, 0)
         rank = self._limits.rank(length)
-        self.lives.grow(both, until, rank)
-        opens = both & ~self.lives.open & (length >= self._limits.shortest_frames)
+        self.lives.grow(overlapping, until, rank)
+        opens = overlapping & ~self.lives.open & (length >= self._limits.shortest_frames)
         self.lives.begin(opens, onset, until, rank, now)
 
     def finish(self, now: Moment) -> None:

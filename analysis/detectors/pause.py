@@ -7,7 +7,7 @@ import numpy as np
 from analysis.detectors.lives import Desk, Lives, rank_by
 from analysis.features import FRAMES_PER_S
 from analysis.moment import Moment
-from analysis.rows import Rows, counts
+from analysis.rows import Rows, counts, either, higher
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,16 +37,16 @@ class LongPause(Rows):
         spurts = now.spurts
         resumed, speech_onset = spurts.resumed()
         self.lives.close(now.stepping & resumed, speech_onset)
-        hold = now.stepping & now.music.on.any(axis=1, keepdims=True)
-        self.lives.close(hold, np.maximum(now.music.since.max(axis=1, keepdims=True), self.lives.onset))
+        hold = now.stepping & either(now.music.on)
+        self.lives.close(hold, np.maximum(higher(now.music.since), self.lives.onset))
         np.copyto(self.hold_until, now.end, where=hold)
-        nobody = now.stepping & ~hold & ~spurts.running.any(axis=1, keepdims=True)
-        onset = np.maximum(spurts.until.max(axis=1, keepdims=True), self.hold_until)
+        nobody = now.stepping & ~hold & ~either(spurts.running)
+        onset = np.maximum(higher(spurts.until), self.hold_until)
         length = now.end - onset
         rank = rank_by(length, self._limits.medium_frames, self._limits.high_frames)
         self.lives.grow(nobody, now.end, rank)
-        spoken = spurts.number.any(axis=1, keepdims=True)
-        judged = nobody & ~now.music.possible.any(axis=1, keepdims=True)
+        spoken = either(spurts.number > 0)
+        judged = nobody & ~either(now.music.possible)
         opens = judged & spoken & ~self.lives.open & (length >= self._limits.shortest_frames)
         self.lives.begin(opens, onset, now.end, rank, now)
 

@@ -7,7 +7,7 @@ import numpy as np
 from analysis.detectors.lives import HIGH, LOW, Desk, Lives
 from analysis.features import FRAMES_PER_S
 from analysis.moment import Moment
-from analysis.rows import CHANNELS, Bools, Ints, Rows, counts, flags
+from analysis.rows import CHANNELS, Bools, Ints, Rows, counts, either, flags, higher
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,10 +117,10 @@ class Silence(Rows):
         spurts = now.spurts
         resumed, speech_onset = spurts.resumed()
         self.quiet.close(now.stepping & resumed, speech_onset)
-        taken = (self.digital.open | self.hold.open | self.one_way.open).any(axis=1, keepdims=True)
+        taken = either(self.digital.open | self.hold.open | self.one_way.open)
         np.copyto(self.quiet_from, now.end, where=now.stepping & taken)
-        onset = np.maximum(spurts.until.max(axis=1, keepdims=True), self.quiet_from)
-        nobody = now.stepping & ~spurts.running.any(axis=1, keepdims=True)
-        judged = nobody & ~now.music.possible.any(axis=1, keepdims=True)
+        onset = np.maximum(higher(spurts.until), self.quiet_from)
+        nobody = now.stepping & ~either(spurts.running)
+        judged = nobody & ~either(now.music.possible)
         opens = judged & ~self.quiet.open & ~taken & (now.end - onset >= self._limits.quiet_frames)
         self.quiet.begin(opens, onset, now.end, LOW, now)

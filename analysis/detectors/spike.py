@@ -17,6 +17,7 @@ _NO_AUDIO = -np.inf  # a window with a missing frame has no level
 _UNKNOWN_DBOV = -np.inf
 _NO_REFERENCE_DBOV = np.inf
 _FULL_SCALE = 32768.0
+_LEVEL_STEP_DB = 0.1  # of `level_dbov`, by which a level may be lower than its mean square
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,7 @@ class VolumeSpike(Rows):
         self.speech_dbov = values(CHANNELS, thresholds.reference_frames, initial=0.0)
         self.spoken = counts(CHANNELS)
         self.reference_dbov = values(CHANNELS, initial=_NO_REFERENCE_DBOV)
+        self.suspect_square = values(CHANNELS, initial=np.inf)  # no window below it is loud
         self.loud = counts(CHANNELS)  # loud windows in a row
         self.loud_from = counts(CHANNELS)  # start of the first of them
         self.eligible = flags(CHANNELS)  # they began 2 s after the latest event or more
@@ -61,9 +63,10 @@ class VolumeSpike(Rows):
     def step(self, now: Moment) -> None:
         """Judge one frame of every call."""
         mean_square = self._slide(now)
-        gain_db = level_dbov(np.maximum(mean_square, 0.0)) - self.reference_dbov
-        loud = now.heard & (mean_square > 0.0) & (gain_db >= self._limits.medium_db)
+        loud = now.heard & (mean_square >= self.suspect_square)
         if loud.any():
+            gain_db = level_dbov(np.maximum(mean_square, 0.0)) - self.reference_dbov
+            loud &= gain_db >= self._limits.medium_db
             self._follow(now, loud, mean_square, gain_db)
         np.copyto(self.loud, 0, where=now.stepping & ~loud)
         over = now.stepping & (now.end - self.event_until >= self._limits.over_after_frames)
@@ -79,8 +82,11 @@ class VolumeSpike(Rows):
         latest = np.where(now.heard, now.frame.mean_square, _NO_AUDIO)
         rows = np.flatnonzero(now.stepping)
         self.window[rows, :, (now.end[rows, 0] - 1) % _WINDOW_FRAMES] = latest[rows]
-        mean: Floats = self.window.sum(axis=2) / _WINDOW_FRAMES
-        return mean
+        total = self.window[:, :, 0] + self.window[:, :, 1]
+        for place in range(2, _WINDOW_FRAMES):
+            total += self.window[:, :, place]
+        total /= _WINDOW_FRAMES
+        return total
 
     def _follow(self, now: Moment, loud: Bools, mean_square: Floats, gain_db: Floats) -> None:
         first = loud & (self.loud == 0)
@@ -128,7 +134,10 @@ class VolumeSpike(Rows):
         if due.any():
             rows, channels = rows[due], channels[due]
             known = np.minimum(spoken[due], self._limits.reference_frames)
-            self.reference_dbov[rows, channels] = _medians(self.speech_dbov[rows, channels], known)
+            reference_dbov = _medians(self.speech_dbov[rows, channels], known)
+            self.reference_dbov[rows, channels] = reference_dbov
+            suspect_dbov = reference_dbov + self._limits.medium_db - _LEVEL_STEP_DB
+            self.suspect_square[rows, channels] = _FULL_SCALE**2 * 10.0 ** (suspect_dbov / 10)
 
     def _metadata(self, row: int, place: int) -> Mapping[str, Any]:
         rms = float(np.sqrt(self.peak_square[row, place])) / _FULL_SCALE
