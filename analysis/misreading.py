@@ -122,7 +122,8 @@ def _smoothness(samples: NDArray[np.int16], variation: _Floats) -> _Floats:
     """Correlation of each frame with itself a sample later: from exact sums."""
     x = samples.astype(np.float64)
     shared = x.shape[1] * np.einsum("ij,ij->i", x[:, 1:], x[:, :-1]) - x.sum(axis=1) ** 2
-    return np.divide(shared, variation, out=np.ones_like(shared), where=variation > 0)
+    smoothness: _Floats = np.divide(shared, variation, out=np.ones_like(shared), where=variation > 0)
+    return smoothness
 
 
 def _code_table(read: Encoding) -> NDArray[np.int16]:
