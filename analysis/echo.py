@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.features import FRAMES_PER_S, SILENT_DBOV, Features
-from analysis.rows import CHANNELS, Bools, Floats, Ints, Rows, counts, flags, values
+from analysis.rows import CHANNELS, Bools, Floats, Ints, Rows, counts, flags, some, values
 from analysis.spectrum import BANDS, HOPS, STEPS_PER_DB
 
 HOP_MS = 10
@@ -137,7 +137,7 @@ class Echo(Rows):
         """Where what is active is the echo, or may be one that there was no time to find yet."""
         returned = np.zeros_like(active)
         doubtful = active & ~self.found & (self.listened < self._limits.listen_frames)
-        if doubtful.any():
+        if some(doubtful):
             doubtful &= (active | self.speech.any(axis=2))[:, ::-1]
         for where, is_own in ((self.found, self._exceeds_echo), (doubtful, self._exceeds_doubt)):
             rows, channels = np.nonzero(where & stepping)
@@ -240,7 +240,7 @@ class Echo(Rows):
         self.shown[pairs] = np.where(shown, end[pairs[0], 0], self.shown[pairs])
         self.found[pairs] &= self.unshown[pairs] < self._limits.lost_frames
         fresh = (score >= self._limits.found) & ~(self.found[pairs] & same_lag)
-        if fresh.any():
+        if some(fresh):
             self._find((pairs[0][fresh], pairs[1][fresh]), lag[fresh], end)
 
     def _find(self, pairs: Pairs, lag: Ints, end: Ints) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 
 from analysis.levels import Levels
 from analysis.moment import Moment
-from analysis.rows import CHANNELS, Bools, Ints, Rows, counts, flags, values
+from analysis.rows import CHANNELS, Bools, Ints, Rows, counts, flags, some, values
 from analysis.waveform import FRAME_UNITS, UNITS_PER_MS
 
 _BLOCK_UNITS = 10 * UNITS_PER_MS
@@ -124,7 +124,7 @@ class Repeats(Rows):
         sound = now.usable & (frame.level_dbov >= self._limits.quietest_dbov)
         equal = (marks["blocks"] == self.blocks) & sound[:, :, None]
         np.copyto(self.blocks, marks["blocks"], where=now.heard[:, :, None])
-        if not (equal.any() or self.length.any()):
+        if not (some(equal) or some(self.length)):
             return None
         equal[:, :, 0] &= marks["lead"] < _BLOCK_UNITS  # constant blocks are holes
         equal[:, :, 1] &= marks["trail"] < _BLOCK_UNITS

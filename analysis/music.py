@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.features import FRAMES_PER_S, SILENT_DBOV, Features
-from analysis.rows import CHANNELS, Bools, Floats, Ints, Rows, counts, flags
+from analysis.rows import CHANNELS, Bools, Floats, Ints, Rows, counts, flags, some
 from analysis.spectrum import STEPS_PER_DB
 
 LONG_S, SHORT_S = 8, 3
@@ -93,13 +93,15 @@ class Music(Rows):
         self.taken[pairs] += 1
         self._follow_pauses(steps, heard, end, stepping)
         full = place == FRAMES_PER_S - 1
-        if full.any():
+        if some(full):
             self._judge((pairs[0][full], pairs[1][full]), end)
         return self.on
 
     def describe(self, pairs: Pairs, seconds: int) -> Floats:
         """Measures of the last `seconds` of each pair, when a second is full: (pairs, 11)."""
-        level = np.maximum(self.level[pairs][:, -seconds * FRAMES_PER_S :].astype(np.int64), _QUIET_STEPS)
+        level = np.maximum(self.level[pairs][:, -seconds * FRAMES_PER_S :], np.uint8(_QUIET_STEPS))
+        loud = _loud_level(level)
+        level = level.astype(np.int16)
         mean = level.mean(axis=1)
         change = np.abs(np.diff(level, axis=1))
         swing = np.abs(level[:, _SYLLABLE_FRAMES:] - level[:, :-_SYLLABLE_FRAMES])
@@ -107,14 +109,14 @@ class Music(Rows):
         bands = seconds * FRAMES_PER_S * self.bands.shape[-1]
         measures = [
             (level < mean[:, None] - _LOW).mean(axis=1),
-            (level < _loud_level(level)[:, None] - _FAR_LOWER).mean(axis=1),
+            (level < loud[:, None].astype(np.int16) - _FAR_LOWER).mean(axis=1),
             swing.mean(axis=1),
             change.mean(axis=1),
             same / (sounding + 1),
             almost_same / (sounding + 1),
             flux / bands,
             sounding / bands,
-            np.sqrt(np.maximum((level**2).mean(axis=1) - mean**2, 0.0)),
+            np.sqrt(np.maximum(np.square(level, dtype=np.int32).mean(axis=1) - mean**2, 0.0)),
             (change <= _FLAT).mean(axis=1),
             change.mean(axis=1) / (flux / bands + 0.5),
         ]

@@ -54,7 +54,7 @@ class OneSource(Rows):
         judged = both(heard) & either(active)
         np.copyto(self.gain_db, gain_db, where=judged & fresh)
         change = np.where(alike, 1, -limits.doubt_frames) * judged
-        self.agreed = np.clip(self.agreed + change, 0, limits.most_frames)
+        self.agreed = np.minimum(np.maximum(self.agreed + change, 0), limits.most_frames)
         copy = np.where(self.gain_db < -limits.equal_db, 0, 1)
         copies: Bools = self.one & (np.arange(CHANNELS) == copy)
         return copies

@@ -26,6 +26,11 @@ def values(*shape: int, initial: float = 0.0) -> Floats:
     return np.full((1, *shape), initial, dtype=np.float64)
 
 
+def some(flags: Bools) -> bool:
+    """Whether any is up: as `any`, in a third of the time for what a step looks at."""
+    return np.count_nonzero(flags) > 0
+
+
 def either(channels: Bools) -> Bools:
     """Where one channel or the other is true, (rows, channels) to (rows, 1): as `any`, which takes many times as long
     along so short an axis."""

@@ -71,6 +71,7 @@ class Surroundings(Rows):
             np.subtract(bands[step], self.floor, out=each[step, :, :, :BANDS])
             np.subtract(loudness[step], self.level[:, :, 0], out=each[step, :, :, BANDS])
             each[step, :, :, BANDS + 1] = tilt[step]
+        np.clip(np.rint(channel, out=channel), _FAR_BELOW, -_FAR_BELOW, out=channel)
         np.clip(np.rint(each, out=each), _FAINTEST, _CLEAREST, out=each)
         each[~heard] = 0.0
         line = np.concatenate([self.line.swapaxes(0, 1), each])
@@ -83,7 +84,7 @@ class Surroundings(Rows):
         telling = hearing & (~zero | (self.zeros >= _LEARN_ZEROS_AFTER_FRAMES))
         self.learnt += telling
         age = self.learnt.astype(np.float32)[:, :, None]
-        weight = telling[:, :, None] / np.clip(age, np.float32(1.0), _MEAN_FRAMES)
+        weight = telling[:, :, None] / np.minimum(np.maximum(age, np.float32(1.0)), _MEAN_FRAMES)
         apart = bands - self.mean
         self.mean += apart * weight
         np.abs(apart, out=apart)
@@ -107,7 +108,6 @@ class Surroundings(Rows):
         channel[:, :, 2 * BANDS : 3 * BANDS] = self.spread
         channel[:, :, -2] = self.level[:, :, 0] - _QUIETEST_LEVEL
         channel[:, :, -1] = np.minimum(self.learnt, _OLD_FRAMES)
-        np.clip(np.rint(channel, out=channel), _FAR_BELOW, -_FAR_BELOW, out=channel)
 
 
 def inputs(line: Steps, channel: Steps) -> Steps:

@@ -44,10 +44,12 @@ class Talkspurts(Rows):
         self.until = counts(CHANNELS)
         self.number = counts(CHANNELS)
         self.past = counts(CHANNELS)
+        self._resumed: tuple[Bools, Ints] | None = None  # what `resumed` says of this step, once it was asked
 
     def step(self, active: Bools, end: Ints, stepping: Bools) -> None:
         """Take one frame of each row: `active` (rows, channels); `end`, the frames so far, and `stepping`
         (rows, 1)."""
+        self._resumed = None
         fresh = active & ~self.running
         np.copyto(self.start, end - 1, where=fresh)
         np.copyto(self.last, end, where=active)
@@ -58,6 +60,7 @@ class Talkspurts(Rows):
 
     def finish(self, rows: Bools) -> None:
         """End every run of the rows whose call is over; `rows` is (rows, 1)."""
+        self._resumed = None
         self._end(rows & self.running)
         self._confirm(np.zeros_like(self.running))
 
@@ -72,10 +75,12 @@ class Talkspurts(Rows):
 
         Not said while a candidate that began earlier may still become a talkspurt.
         """
-        latest = np.iinfo(np.int64).max
-        onset: Ints = lower(np.where(self.confirmed, self.start, latest))
-        earlier = self.running & ~self.confirmed & (self.start < onset)
-        return (onset < latest) & ~either(earlier), onset
+        if self._resumed is None:
+            latest = np.iinfo(np.int64).max
+            onset = lower(np.where(self.confirmed, self.start, latest))
+            earlier = self.running & ~self.confirmed & (self.start < onset)
+            self._resumed = (onset < latest) & ~either(earlier), onset
+        return self._resumed
 
     def _end(self, over: Bools) -> None:
         self.ended = over & self.confirmed

@@ -85,7 +85,7 @@ class NetworkVad(Rows):
 
     def _learn_level(self, level_dbov: Floats, heard: Bools, active: Bools) -> None:
         self.spoken += active
-        weight = 1.0 / np.clip(self.spoken, 1, self._limits.speech_level_frames)
+        weight = 1.0 / np.minimum(np.maximum(self.spoken, 1), self._limits.speech_level_frames)
         towards = self.speech_dbov + (level_dbov - self.speech_dbov) * weight
         fallen = np.maximum(self.speech_dbov - self._limits.speech_level_fall_db, SILENT_DBOV)
         np.copyto(self.speech_dbov, np.where(active, towards, fallen), where=heard)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from analysis.detectors.lives import Account, AnomalyLives, Desk
 from analysis.features import FRAMES_PER_S
 from analysis.moment import Moment
-from analysis.rows import Bools, Floats, Ints, counts, values
+from analysis.rows import Bools, Floats, Ints, counts, some, values
 
 
 class Condition(AnomalyLives):
@@ -53,7 +53,7 @@ class Condition(AnomalyLives):
             readable = now.readable[rows]
             judged = judged & (readable.all(axis=1, keepdims=True) if self._shared else readable)
         bad, better = bad & judged, better & judged & ~bad
-        if not (bad.any() or self.held[rows].any() or self.open[rows].any()):
+        if not (some(bad) or some(self.held[rows]) or some(self.open[rows])):
             return
         end = now.end[rows]
         fresh = bad & (self.held[rows] == 0)
@@ -74,11 +74,11 @@ class Condition(AnomalyLives):
         opens = bad & ~self.open[rows] & (self.held[rows] >= self._opens_after_s)
         raised = bad & self.open[rows] & (rank > self.rank[rows])
         closes = self.open[rows] & (self.calm[rows] >= self._ends_after_s)
-        if opens.any() or raised.any():
+        if some(opens) or some(raised):
             ranks = self._spread(rows, rank)
             self.grow(self._spread(rows, raised), now.end, ranks)
             self.begin(self._spread(rows, opens), self.since, now.end, ranks, now)
-        if closes.any():
+        if some(closes):
             self.close(self._spread(rows, closes), self.until)
 
     def _spread(self, rows: Ints, some: NDArray[Any]) -> NDArray[Any]:

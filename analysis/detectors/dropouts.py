@@ -13,7 +13,7 @@ from analysis.features import FRAME_MS, FRAMES_PER_S
 from analysis.levels import Levels
 from analysis.losses import Holes, LossThresholds, Repeats, Stretches
 from analysis.moment import Moment
-from analysis.rows import CHANNELS, Bools, Ints, Rows, counts, flags
+from analysis.rows import CHANNELS, Bools, Ints, Rows, counts, flags, some
 from analysis.waveform import UNITS_PER_MS
 
 _WINDOW_S = 60
@@ -71,7 +71,7 @@ class Dropouts(Rows):
     def step(self, now: Moment) -> None:
         """Judge one frame of every call."""
         for stretches in (self._holes.step(now), self._repeats.step(now)):
-            if stretches is not None and (stretches.sure | stretches.hole | stretches.odd).any():
+            if stretches is not None and some(stretches.sure | stretches.hole | stretches.odd):
                 self._take(stretches, now)
         if now.seconds.size:
             self._judge(now)

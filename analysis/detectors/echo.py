@@ -9,7 +9,7 @@ from analysis.detectors.lives import Account, AnomalyLives, Desk, rank_by
 from analysis.echo import HOP_MS
 from analysis.features import FRAMES_PER_S
 from analysis.moment import Moment
-from analysis.rows import CHANNELS, Rows, counts, values
+from analysis.rows import CHANNELS, Rows, counts, some, values
 
 _CERTAIN_SCORE = 5.0  # at which an echo is as likely true as not
 _SURER_PER_SCORE = 2.0
@@ -41,8 +41,10 @@ class EchoAnomaly(Rows):
 
     def step(self, now: Moment) -> None:
         """Judge one frame of every call: each second counts."""
+        if not now.seconds.size:
+            return
         second = now.stepping & (now.end % FRAMES_PER_S == 0)
-        if not (second & (now.echo.found | self.lives.open)).any():
+        if not some(second & (now.echo.found | self.lives.open)):
             return
         echo = now.echo
         self.lives.close(second & ~echo.found, np.maximum(echo.shown, self.lives.onset))

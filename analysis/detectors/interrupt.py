@@ -9,7 +9,7 @@ from analysis.detectors.overlap import OverlapThresholds
 from analysis.features import FRAME_MS
 from analysis.findings import CallEvent, State
 from analysis.moment import Moment
-from analysis.rows import CHANNELS, Rows, counts, flags
+from analysis.rows import CHANNELS, Rows, counts, flags, some
 
 _AGENT = "agent"
 
@@ -47,7 +47,7 @@ class Interrupt(Rows):
         self._resolve(now)
 
     def _resolve(self, now: Moment) -> None:
-        if not self.waiting.any():
+        if not some(self.waiting):
             return
         start, last = now.spurts.start[:, ::-1], now.spurts.last[:, ::-1]
         same = now.spurts.running[:, ::-1] & (start == self.began)
@@ -58,7 +58,7 @@ class Interrupt(Rows):
 
     def _notice(self, now: Moment) -> None:
         spurts = now.spurts
-        if not spurts.ended.any():
+        if not some(spurts.ended):
             return
         began = spurts.start[:, ::-1]
         interrupted = (

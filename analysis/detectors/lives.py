@@ -9,7 +9,7 @@ import numpy as np
 from analysis.features import FRAME_MS
 from analysis.findings import Anomaly, CallEvent, Finding, Heard, State
 from analysis.moment import Moment
-from analysis.rows import Bools, Floats, Ints, Rows, counts, flags
+from analysis.rows import Bools, Floats, Ints, Rows, counts, flags, some
 
 SEVERITIES = ("info", "low", "medium", "high", "critical")
 INFO, LOW, MEDIUM, HIGH, CRITICAL = range(5)
@@ -58,7 +58,7 @@ class Lives(Rows):
 
     def begin(self, where: Bools, onset: Ints, until: Ints, rank: Ints | int, now: Moment) -> None:
         """Open an event where told; its severity is `rank`."""
-        if not where.any():
+        if not some(where):
             return
         self.open |= where
         np.copyto(self.onset, onset, where=where)
@@ -69,14 +69,14 @@ class Lives(Rows):
     def grow(self, where: Bools, until: Ints, rank: Ints) -> None:
         """Raise the open events among `where` whose severity has grown."""
         raised = where & self.open & (rank > self.rank)
-        if raised.any():
+        if some(raised):
             np.copyto(self.rank, rank, where=raised)
             self._hand_in(raised, until, State.RAISED)
 
     def close(self, where: Bools, until: Ints) -> None:
         """Close the open events among `where`."""
         closing = where & self.open
-        if closing.any():
+        if some(closing):
             self.open &= ~closing
             self._hand_in(closing, until, State.CLOSED)
 

@@ -8,7 +8,7 @@ from analysis.detectors.lives import INFO, SEVERITIES, Desk
 from analysis.features import FRAME_MS, FRAMES_PER_S
 from analysis.findings import CallEvent, State
 from analysis.moment import Moment
-from analysis.rows import CHANNELS, Bools, Ints, Rows, counts
+from analysis.rows import CHANNELS, Bools, Ints, Rows, counts, some
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class FloorChange(Rows):
         until = np.where(spurts.running[:, ::-1], np.minimum(spurts.last, other_start), spurts.last)
         takes = (until - since >= self._limits.alone_frames) & spurts.confirmed & now.two & now.stepping
         takes &= self.holder != _CHANNEL
-        if takes.any():
+        if some(takes):
             self._pass_on(takes, since + self._limits.alone_frames, now)
 
     def finish(self, now: Moment) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 from analysis.detectors.lives import MEDIUM, Desk, Lives
 from analysis.features import FRAMES_PER_S, level_dbov
 from analysis.moment import Moment
-from analysis.rows import CHANNELS, Bools, Floats, Ints, Rows, counts, flags, values
+from analysis.rows import CHANNELS, Bools, Floats, Ints, Rows, counts, flags, some, values
 
 _WINDOW_FRAMES = 5
 _RECENT_FRAMES = 16  # more than a gap that talkspurts bridge
@@ -64,7 +64,7 @@ class VolumeSpike(Rows):
         """Judge one frame of every call."""
         mean_square = self._slide(now)
         loud = now.heard & (mean_square >= self.suspect_square)
-        if loud.any():
+        if some(loud):
             gain_db = level_dbov(np.maximum(mean_square, 0.0)) - self.reference_dbov
             loud &= gain_db >= self._limits.medium_db
             self._follow(now, loud, mean_square, gain_db)
@@ -131,7 +131,7 @@ class VolumeSpike(Rows):
         spoken += 1
         self.spoken[rows, channels] = spoken
         due = (spoken >= self._limits.least_reference_frames) & (spoken % self._limits.renew_every_frames == 0)
-        if due.any():
+        if some(due):
             rows, channels = rows[due], channels[due]
             known = np.minimum(spoken[due], self._limits.reference_frames)
             reference_dbov = _medians(self.speech_dbov[rows, channels], known)

@@ -9,7 +9,7 @@ from analysis.detectors.lives import INFO, SEVERITIES, Desk
 from analysis.features import FRAME_MS, FRAMES_PER_S
 from analysis.findings import CallEvent, State
 from analysis.moment import Moment
-from analysis.rows import Floats, Ints, Rows, values
+from analysis.rows import Floats, Ints, Rows, some, values
 from analysis.spectrum import BANDS
 
 _CEPSTRA = 12
@@ -95,6 +95,8 @@ class VoiceChange(Rows):
     def step(self, now: Moment) -> None:
         """Judge one frame of every call."""
         mono = now.stepping & ~now.two
+        if not some(mono):
+            return
         rows = np.flatnonzero(mono[:, 0] & now.active[:, 0])
         if len(rows):
             self._learn(rows, now)

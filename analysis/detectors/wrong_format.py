@@ -9,7 +9,7 @@ from analysis.detectors.lives import HIGH, Account, Desk
 from analysis.features import FRAMES_PER_S
 from analysis.misreading import Misreading
 from analysis.moment import Moment
-from analysis.rows import CHANNELS, Bools, Rows, counts
+from analysis.rows import CHANNELS, Bools, Rows, counts, some
 
 _SMOOTH_TILT = 0.75
 _SOUND_DBOV = -50.0
@@ -62,7 +62,7 @@ class WrongFormat(Rows):
         """Judge one frame of every call."""
         misread = now.frame.waveform["misread"]
         seen = now.heard & (misread > 0)
-        if seen.any():
+        if some(seen):
             rows, channels = np.nonzero(seen)
             self.seen[rows, channels, misread[rows, channels]] += 1
         frame = now.frame
@@ -78,7 +78,7 @@ class WrongFormat(Rows):
         rows = now.seconds
         seen, fine = self.seen[rows], self.fine[rows] >= self._limits.least_frames
         self.fine[rows] = 0
-        if not (seen.any() or self.condition.open[rows].any()):
+        if not (some(seen) or some(self.condition.open[rows])):
             return
         explained = seen[:, :, : Misreading.NO_AUDIO].max(axis=2) >= self._limits.least_frames
         seen[:, :, Misreading.NO_AUDIO] *= ~explained  # a format that fits some frames explains the others, too
