@@ -31,7 +31,7 @@ _EQUAL_WIDTHS = tuple((width, len(list(bands))) for width, bands in groupby(_WID
 """Width in bins, and how many bands in a row have it: such are added up together."""
 
 _FULL_SCALE_SQUARE = 2.0**30
-_FRAMES_AT_ONCE = 128  # their windows, spectra and powers stay in the cache
+_FRAMES_AT_ONCE = 192  # their windows, spectra and powers stay in the cache
 _VECTOR = 16
 """Transforms side by side in one vector at most; a remainder of them may be rounded in other ways."""
 

@@ -108,7 +108,8 @@ class VolumeSpike(Rows):
         self.recent_dbov[rows, :, (now.end[rows, 0] - 1) % _RECENT_FRAMES] = latest[rows]
         goes_on = now.active & (now.spurts.start < self.active_until)
         gap = np.where(goes_on, now.end - 1 - self.active_until, 0)
-        self._take_gaps(gap, now)
+        if some(gap > 0):
+            self._take_gaps(gap, now)
         rows, channels = np.nonzero(now.active)
         self._take(rows, channels, now.frame.level_dbov[rows, channels])
         np.copyto(self.active_until, now.end, where=now.active)
@@ -117,7 +118,7 @@ class VolumeSpike(Rows):
         """Take the frames of gaps of these lengths, the earliest first; missing audio is left out."""
         rows, channels = np.nonzero(gap)
         lengths = gap[rows, channels]
-        for back in range(int(lengths.max(initial=0)), 0, -1):
+        for back in range(int(lengths.max()), 0, -1):
             reaches = lengths >= back
             row, channel = rows[reaches], channels[reaches]
             level_dbov = self.recent_dbov[row, channel, (now.end[row, 0] - 1 - back) % _RECENT_FRAMES]
