@@ -26,9 +26,9 @@ def values(*shape: int, initial: float = 0.0) -> Floats:
     return np.full((1, *shape), initial, dtype=np.float64)
 
 
-def some(flags: Bools) -> bool:
-    """Whether any is up: as `any`, in a third of the time for what a step looks at."""
-    return np.count_nonzero(flags) > 0
+def some(values: Bools | Ints) -> bool:
+    """Whether any is true, or not 0: as `any`, in less time for as few as a step looks at."""
+    return bool(np.count_nonzero(values))
 
 
 def either(channels: Bools) -> Bools:
