@@ -114,10 +114,14 @@ class Binding:
 
     def look(self, passed_s: float) -> None:
         """Time has passed; an engine that says nothing for long is lost until it speaks again."""
-        with self._lock:
+        if not self._lock.acquire(blocking=False):
+            return  # it is speaking, and may be waiting for who looks here
+        try:
             self._silent_s += passed_s
             if self._listening and self._silent_s >= QUIET_S:
                 self._reporter.lost(PROTOCOL, f"nothing for {QUIET_S:g} s")
+        finally:
+            self._lock.release()
 
     def let_go(self) -> None:
         """Nothing it says counts any more; what it left open is over."""
