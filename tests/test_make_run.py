@@ -178,7 +178,7 @@ def test_the_watch_line_is_a_command_that_shows_alerts(running: MakeRun) -> None
     )
     assert watching.stdout is not None
     try:
-        assert re.match(r"\d\d:\d\d:\d\d  \w+ +sample-\S+ \S+  [\w ]+: .+", watching.stdout.readline())
+        assert re.match(r"\d\d:\d\d:\d\d  \w+ +sample-\S+( \S+)?  [\w ]+: .+", watching.stdout.readline())
     finally:
         os.killpg(watching.pid, signal.SIGINT)
         watching.stdout.close()
