@@ -1,14 +1,14 @@
 """The way in: everything that is to become an alert, or that changes one, passes here."""
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from uuid import UUID
 
 from django.db import transaction
 
 from alerts import ledger
-from alerts.models import Call, MediaEndpoint, Team
+from alerts.models import Call, MediaEndpoint, Team, Told
 from alerts.writer import (
     Acknowledged,
     Acknowledgement,
@@ -22,8 +22,6 @@ from alerts.writer import (
     Writer,
     now_ms,
 )
-
-CLOSED_WITHIN_S = 10.0
 
 _writer: Writer | None = None
 _making = threading.Lock()
@@ -87,8 +85,19 @@ def may_open(call_id: str, endpoint: str) -> bool:
     return team is None or not of_others.exists()
 
 
-def open_call(call_id: str, protocol: str, channels: Sequence[str], heard_by: str, endpoint: str = "") -> None:
-    """A call's audio begins at the server `heard_by`: its row is made, or taken up again, for its endpoint's team."""
+def open_call(
+    call_id: str,
+    protocol: str,
+    channels: Sequence[str],
+    heard_by: str,
+    endpoint: str = "",
+    *,
+    taking_over: bool = True,
+) -> None:
+    """A call is heard by the process `heard_by` now: its row is made, or taken up again, for its endpoint's team.
+
+    Not `taking_over`: a call in progress is left to who has it.
+    """
     told = {"ended_at": None, "active": True, "protocol": protocol, "channels": list(channels), "heard_by": heard_by}
     team = Team.objects.filter(endpoints__slug=endpoint).first()
     with transaction.atomic():
@@ -96,7 +105,8 @@ def open_call(call_id: str, protocol: str, channels: Sequence[str], heard_by: st
             call_id=call_id, defaults={"started_at": now_ms(), "team": team, **told}
         )
         if not made:  # named fields only: the writer may be counting on this row
-            Call.objects.filter(pk=call.pk).update(**told)
+            there = Call.objects.filter(pk=call.pk)
+            (there if taking_over else there.filter(active=False)).update(**told)
         if not made and call.team is None and team is not None:
             Call.objects.filter(pk=call.pk).update(team=team)
 
@@ -109,26 +119,33 @@ def note_mos(call_id: str, mos: float) -> None:
         )
 
 
-def close_call(call_id: str) -> None:
-    """A call's audio is over, and with it what was raised here about the call and has no end yet.
+def close_call(call_id: str, heard_by: str) -> Future[bool]:
+    """A call is over for the process `heard_by`, and with it what was raised here about the call and has no end yet.
 
-    Waits until that is written, so that a call which is heard again at once is not closed after it was opened.
-
-    Raises:
-        TimeoutError: the database is away; it is written when it is back.
+    The future holds whether it was in progress; a call that another process has taken over goes on. Who wants to hear
+    the call again waits for it, so that the call is not closed after it was opened.
     """
-    _the_writer().submit(CallOver(call_id)).result(CLOSED_WITHIN_S)
+    return _the_writer().submit(CallOver(call_id, heard_by))
 
 
-def close_calls_left_open(heard_by: str) -> int:
-    """Calls that this server left active when it was killed are over, and what was raised of them; how many.
+def close_calls_left_open(server: str, has_gone: Callable[[str], bool]) -> int:
+    """Calls that processes of a server left active when they were killed are over, and what was raised of them.
+
+    Args:
+        server: what the names of its processes begin with, before a `/`.
+        has_gone: whether the process of a name lives no more.
+
+    Returns:
+        How many calls that were.
 
     Raises:
         DatabaseError: the database cannot be used.
     """
-    left = Call.objects.filter(active=True, heard_by=heard_by).values_list("call_id", flat=True)
-    closing = [_the_writer().submit(CallOver(call_id, heard_by)) for call_id in left]
-    return sum(closed.result() for closed in closing)
+    active = Call.objects.filter(active=True, heard_by__startswith=f"{server}/").values_list("call_id", "heard_by")
+    closing = [close_call(call_id, heard_by) for call_id, heard_by in active if has_gone(heard_by)]
+    left = sum(closed.result() for closed in closing)
+    Told.objects.filter(call__active=False, call__heard_by__startswith=f"{server}/").delete()  # nobody takes it now
+    return left
 
 
 def close(within_s: float) -> None:

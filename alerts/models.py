@@ -149,7 +149,7 @@ class Call(models.Model):
     started_at = models.BigIntegerField(help_text="Unix ms")
     ended_at = models.BigIntegerField(null=True, blank=True, help_text="Unix ms")
     active = models.BooleanField(default=False)
-    heard_by = models.CharField(max_length=300, blank=True, default="", help_text="the server that last heard it")
+    heard_by = models.CharField(max_length=300, blank=True, default="", help_text="the process that last heard it")
     last_seq = models.BigIntegerField(default=0)
     last_update = models.BigIntegerField(default=0, help_text="changes to its sent alerts, counted")
     changed_at = models.BigIntegerField(default=0, help_text="its last alert was stored or changed, Unix ms")

@@ -1,4 +1,4 @@
-"""What is told of a call besides its sound: posted by anybody, taken once by the server that hears the call."""
+"""What is told of a call besides its sound: posted by anybody, taken once by the process that hears the call."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ def tell(call: Call, kind: Told.Kind, items: Sequence[Mapping[str, Any]], source
 
 
 def take(heard_by: str) -> list[Post]:
-    """The oldest posts about calls that the server `heard_by` hears; each is given out once."""
+    """The oldest posts about calls that the process `heard_by` hears; each is given out once."""
     with transaction.atomic():
         skips = connection.features.has_select_for_update_skip_locked
         rows = Told.objects.select_for_update(of=("self",) if skips else (), skip_locked=skips)

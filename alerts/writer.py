@@ -127,7 +127,7 @@ class Resolution(Order[Resolved | None]):
 
 @dataclass(frozen=True, slots=True)
 class CallOver(Order[bool]):
-    """A call is over, and what was raised of it with it. `heard_by`: only if that server was the last to hear it.
+    """A call is over, and what was raised of it with it. `heard_by`: only if that process was the last to hear it.
 
     Outcome: whether it was in progress.
     """

@@ -19,7 +19,7 @@ from rest_framework.exceptions import ValidationError
 from alerts import dispatch, findings
 from alerts.access import is_call_id
 from alerts.writer import Report, now_ms
-from alertsite.identity import heard_by
+from alertsite.identity import process_name
 from alertsite.reporter import CallReporter
 from analysis import Finding
 from analysis.findings import Anomaly, CallEvent
@@ -28,6 +28,7 @@ logger = logging.getLogger(__name__)
 PROTOCOL = "engine"  # what a call's row and its `lost` alert name instead of a dialect
 QUIET_S = 60.0  # without a word, until an engine is taken for lost
 LOOK_S = 1.0
+CLOSED_WITHIN_S = 10.0  # else the database is away, and a call is closed when it is back
 MAX_WAITING = 10_000  # pieces of work at the database; full means that who brings one waits
 
 
@@ -113,10 +114,14 @@ class Binding:
 
     def look(self, passed_s: float) -> None:
         """Time has passed; an engine that says nothing for long is lost until it speaks again."""
-        with self._lock:
+        if not self._lock.acquire(blocking=False):
+            return  # it is speaking, and may be waiting for who looks here
+        try:
             self._silent_s += passed_s
             if self._listening and self._silent_s >= QUIET_S:
                 self._reporter.lost(PROTOCOL, f"nothing for {QUIET_S:g} s")
+        finally:
+            self._lock.release()
 
     def let_go(self) -> None:
         """Nothing it says counts any more; what it left open is over."""
@@ -215,11 +220,11 @@ class Engines:
 
     def _open_row(self, call_id: str) -> None:
         if not self._is_heard(call_id):
-            dispatch.open_call(call_id, PROTOCOL, (), heard_by())
+            dispatch.open_call(call_id, PROTOCOL, (), process_name(), taking_over=False)
 
     def _close_row(self, call_id: str) -> None:
         if not self._is_heard(call_id) and call_id not in self._bindings:
-            dispatch.close_call(call_id)
+            dispatch.close_call(call_id, process_name()).result(CLOSED_WITHIN_S)
 
     def _note_mos(self, call_id: str, mos: float) -> None:
         self._at_database(partial(dispatch.note_mos, call_id, mos))

@@ -20,7 +20,7 @@ from alerts import dispatch, told
 from alerts.told import Post
 from alertsite.calls import NOT_HEARD, HeardCall, HeardStream, Job, Patience, Phase
 from alertsite.engines import Engines
-from alertsite.identity import heard_by
+from alertsite.identity import process_name
 from alertsite.posts import of_item
 from analysis import CallBank
 from analysis.bank import CallStats
@@ -127,7 +127,7 @@ class Hearing:
 
     async def _open_row(self, start: Start) -> None:
         await database_sync_to_async(dispatch.open_call)(
-            start.call_id, start.protocol, start.channels, heard_by(), start.endpoint
+            start.call_id, start.protocol, start.channels, process_name(), start.endpoint
         )
 
     def _begin(self) -> None:
@@ -161,7 +161,7 @@ class Hearing:
     async def _take_posts(self) -> None:
         """Has the bank told what was posted; posts about calls that are over say nothing any more."""
         try:
-            posts = await database_sync_to_async(told.take)(heard_by())
+            posts = await database_sync_to_async(told.take)(process_name())
         except (OperationalError, InterfaceError):
             return  # the database is away, which its writers tell of; posts wait there
         for post in posts:
@@ -182,7 +182,8 @@ class Hearing:
             if (score := call.reporter.summary.mos_score) is not None:
                 await database_sync_to_async(dispatch.note_mos)(call.call_id, score)
             if not self._is_bound(call.call_id):
-                await database_sync_to_async(dispatch.close_call)(call.call_id)
+                await self._ask(lambda bank: call.reporter.over())
+                await call.reporter.stored()
         finally:
             self._forget(call)
 

@@ -9,7 +9,8 @@ from typing import Any
 from uuid import UUID
 
 from alerts import dispatch, findings
-from alerts.writer import Report, Stored, now_ms
+from alerts.writer import Report, now_ms
+from alertsite.identity import process_name
 from analysis.bank import CallStats
 from analysis.findings import AnalysisResult, CallEvent, Finding, Heard, State
 from analysis.summary import CallSummary
@@ -41,7 +42,7 @@ class CallReporter:
         self._open: dict[str, _Open] = {}
         self._lost: _Open | None = None
         self._fault_told = False
-        self._last_write: Future[list[Stored]] | None = None
+        self._last_write: Future[Any] | None = None
         self.summary = CallSummary()
 
     def finding(self, finding: Finding) -> None:
@@ -147,6 +148,10 @@ class CallReporter:
         self.found_again()
         while self._open:
             self._end(self._open.popitem()[1])
+
+    def over(self) -> None:
+        """The call is over, unless another process has taken it over."""
+        self._last_write = dispatch.close_call(self.call_id, process_name())
 
     async def stored(self) -> None:
         """Waits until all that was reported is committed, or was found, and logged, to be no fit for storing."""

@@ -9,14 +9,14 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from typing import Any
 
 import uvicorn
-from django.db import connections
+from django.db import DatabaseError, connections
 
 from alerts import attendance, dispatch
 from alerts.consumers import HEARTBEAT_MS, say_goodbye
 from alerts.hub import the_hub
 from alertsite import door, hearing
 from alertsite.asgi import application_of
-from alertsite.identity import heard_by
+from alertsite.identity import has_gone, server_name
 from alertsite.routing import Role, media
 
 logger = logging.getLogger(__name__)
@@ -120,9 +120,16 @@ def serve(
         timeout_graceful_shutdown=5,
         proxy_headers=True,
     )
-    if role is not Role.WEB:
-        left = dispatch.close_calls_left_open(heard_by())
-        connections.close_all()
-        if left:
-            logger.warning("%d calls were in progress when an earlier server stopped; they are closed", left)
+    try:
+        _close_calls_left_open()
+    except DatabaseError:
+        if role is not Role.WEB:  # which answers that the database is away, until it is back
+            raise
     DrainingServer(config, background, parent).run(sockets=[listener])
+
+
+def _close_calls_left_open() -> None:
+    left = dispatch.close_calls_left_open(server_name(), has_gone)
+    connections.close_all()
+    if left:
+        logger.warning("%d calls were in progress when an earlier process stopped; they are closed", left)

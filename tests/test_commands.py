@@ -1,13 +1,16 @@
 """The commands' promises: exit codes, and errors of one line that name the file or the value."""
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.live import ROOT
+from tests.live import ROOT, LiveServer, an_alert
+from tests.rights.people import second_server
 
 SAMPLE = "samples/call.wav"
 
@@ -85,3 +88,35 @@ def test_a_recording_cut_short_is_heard_as_far_as_it_goes_and_said_to_be(tmp_pat
     assert done.returncode == 1
     assert len(done.stderr.splitlines()) == 1
     assert '"type": "overlap"' in done.stdout
+
+
+@pytest.mark.parametrize("words", [[], ["--call", "call-1"]], ids=["every call", "one call"])
+def test_watch_shows_what_came_while_its_server_was_away_and_nothing_twice(own_server: Any, words: list[str]) -> None:
+    server: LiveServer = own_server()
+    other = second_server(server)
+    command = [sys.executable, "manage.py", "watch", *words]
+    with subprocess.Popen(
+        command, cwd=ROOT, env=server.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as watching:
+        try:
+            assert watching.stdout is not None
+            assert watching.stderr is not None
+            assert "connected" in watching.stderr.readline()
+            server.post(an_alert(kind="a", message="before"))
+            assert "before" in watching.stdout.readline()
+            server.stop()
+            other.post(an_alert(kind="b", message="meanwhile"), an_alert("call-2", message="of another call"))
+            server.restart()
+            assert "meanwhile" in watching.stdout.readline()
+            server.post(an_alert(kind="c", message="after"))
+            assert ("after" if words else "of another call") in watching.stdout.readline()
+        finally:
+            watching.send_signal(signal.SIGINT)
+            other.stop()
+
+
+def test_watch_says_which_call_it_may_not_see(server: LiveServer) -> None:
+    token = manage("token", "outsider").stdout.strip()
+    done = manage("watch", "--call", "red-call", "--token", token, PORT=str(server.port))
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "red-call" in done.stderr.splitlines()[-1]

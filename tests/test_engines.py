@@ -304,6 +304,28 @@ def test_a_quiet_engine_is_lost_once_until_it_speaks(site: Engines, monkeypatch:
     assert Call.objects.get(call_id="c").active
 
 
+def test_an_engine_that_floods_waits_for_itself_and_nobody_for_it(
+    transactional_db: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def note(call_id: str, mos: float) -> None:
+        assert go_on.wait(30)
+
+    monkeypatch.setattr(engines, "LOOK_S", 0.01)
+    monkeypatch.setattr(engines, "MAX_WAITING", 1)
+    monkeypatch.setattr(dispatch, "note_mos", note)
+    site, engine, go_on = Engines(is_heard=lambda call_id: False), Emitter(), threading.Event()
+    site.bind("c", engine).result(10)
+    flood = threading.Thread(target=lambda: engine.emit("result", [RESULT] * 50), daemon=True)
+    flood.start()
+    time.sleep(0.1)  # long enough to be looked at while it waits, else this shows nothing
+    go_on.set()
+    site.bind("other", Emitter()).result(10)
+    flood.join(10)
+    assert not flood.is_alive()
+    site.stop()
+    dispatch.close(10)
+
+
 def until(found: Callable[[], Any]) -> Any:
     """What is found, once there is something."""
     for _ in range(1000):

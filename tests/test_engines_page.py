@@ -2,6 +2,7 @@
 
 import json
 import re
+import signal
 import subprocess
 import sys
 from typing import Any
@@ -37,3 +38,28 @@ def test_the_engine_that_is_shown_runs_beside_the_server(server: LiveServer) -> 
     (alert,) = alerts_of(server, "4711")
     assert (alert["kind"], alert["title"], alert["actionable"]) == ("keyword", "keyword", True)
     assert server.rows("SELECT active FROM alerts_call WHERE call_id = '4711'") == [(0,)]
+
+
+BOUND = """
+bind("4712", spotter).result(timeout=10)
+print("bound", flush=True)
+input()
+"""
+
+
+def test_a_call_with_an_engine_beside_the_server_goes_on_while_that_lives_however_often_the_server_starts(
+    own_server: Any,
+) -> None:
+    server: LiveServer = own_server()
+    is_active = "SELECT active FROM alerts_call WHERE call_id = '4712'"
+    program = EXAMPLES["python"].partition('bind("4711"')[0] + BOUND
+    with subprocess.Popen(
+        [sys.executable, "-c", program], cwd=ROOT, env=server.env, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as beside:
+        assert beside.stdout is not None
+        assert beside.stdout.readline() == b"bound\n"
+        server.restart(signal.SIGKILL)
+        assert server.rows(is_active) == [(1,)]
+        beside.kill()
+    server.restart(signal.SIGKILL)
+    assert server.rows(is_active) == [(0,)]

@@ -12,6 +12,7 @@ from playwright.async_api import Browser, ConsoleMessage, Locator, Page, Route, 
 
 from alerts.credentials import mint
 from tests.live import PASSWORD, LiveServer, an_alert
+from tests.rights.people import change
 
 
 class Line:
@@ -215,3 +216,14 @@ async def test_each_sees_the_alerts_of_their_own_calls(server: LiveServer, visit
     await mate.row(red).get_by_role("button").first.click()
     await mate.page.keyboard.press("Enter")
     await expect(mate.row(red).locator(".seen")).to_contain_text("Acknowledged by mate", timeout=30_000)
+
+
+async def test_more_calls_than_a_page_of_rest_has_are_all_shown(server: LiveServer, visit: Open) -> None:
+    many = "Call.objects.filter(call_id__startswith='many-')"
+    made = "Call.objects.bulk_create([Call(call_id=f'many-{n}', started_at=0, active=True) for n in range(60)])"
+    await asyncio.to_thread(change, server, made)
+    try:
+        ann = await visit()
+        await expect(ann.page.locator("#calls li[data-call-id^=many-]")).to_have_count(60, timeout=30_000)
+    finally:
+        await asyncio.to_thread(change, server, f"{many}.update(active=False)")

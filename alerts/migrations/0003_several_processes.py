@@ -19,7 +19,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='call',
             name='heard_by',
-            field=models.CharField(blank=True, default='', help_text='the server that last heard it', max_length=300),
+            field=models.CharField(blank=True, default='', help_text='the process that last heard it', max_length=300),
         ),
         migrations.AlterField(
             model_name='alert',

@@ -212,15 +212,31 @@ def test_a_call_that_another_server_has_taken_over_is_not_closed_by_the_one_that
 
 
 @pytest.mark.usefixtures("_writing")
-def test_a_server_that_starts_closes_its_own_calls_only_and_ends_their_alerts() -> None:
-    for call_id, heard_by in (("mine", "here:1"), ("also-mine", "here:1"), ("of-another", "here:2")):
+def test_a_server_that_starts_closes_the_calls_of_its_processes_that_have_gone_and_ends_their_alerts() -> None:
+    def has_gone(process: str) -> bool:
+        return process != "here:1/7"
+
+    owners = {"left": "here:1/5", "also-left": "here:1/6", "of-a-living-one": "here:1/7", "elsewhere": "here:10/5"}
+    for call_id, heard_by in owners.items():
         dispatch.open_call(call_id, "pcm", ["caller"], heard_by)
         dispatch.report(a_report(call_id)).result(10)
-    assert dispatch.close_calls_left_open("here:1") == 2
-    assert list(Call.objects.filter(active=True).values_list("call_id", flat=True)) == ["of-another"]
-    going_on = Alert.objects.filter(ended_at__isnull=True)
-    assert list(going_on.values_list("call__call_id", flat=True)) == ["of-another"]
-    assert dispatch.close_calls_left_open("here:1") == 0
+    assert dispatch.close_calls_left_open("here:1", has_gone) == 2
+    going_on = Call.objects.filter(active=True).order_by("id").values_list("call_id", flat=True)
+    assert list(going_on) == ["of-a-living-one", "elsewhere"]
+    told_of = Alert.objects.filter(ended_at__isnull=True).order_by("id").values_list("call__call_id", flat=True)
+    assert list(told_of) == ["of-a-living-one", "elsewhere"]
+    assert dispatch.close_calls_left_open("here:1", has_gone) == 0
+
+
+@pytest.mark.usefixtures("_writing")
+def test_an_engine_elsewhere_neither_takes_a_call_that_is_heard_nor_ends_it() -> None:
+    dispatch.open_call("a-call", "pcm", ["caller"], "here:1/5")
+    dispatch.open_call("a-call", "engine", [], "here:1/6", taking_over=False)
+    assert dispatch.close_call("a-call", "here:1/6").result(10) is False
+    assert Call.objects.values_list("active", "protocol").get() == (True, "pcm")
+    assert dispatch.close_call("a-call", "here:1/5").result(10) is True
+    dispatch.open_call("a-call", "engine", [], "here:1/6", taking_over=False)
+    assert Call.objects.values_list("active", "protocol").get() == (True, "engine")
 
 
 def test_alerts_that_were_going_on_when_the_server_was_killed_end_when_it_starts_again(own_server: Any) -> None:

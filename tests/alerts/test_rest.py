@@ -141,6 +141,11 @@ def test_posting_needs_the_scope_and_the_call(server: LiveServer, call_id: str) 
     assert server.call("POST", "/api/v1/alerts/", alert)[0] == 401
 
 
+def test_the_scope_alone_lets_nobody_post_about_calls_that_they_only_see(server: LiveServer) -> None:
+    for name in ("mate", "staff"):  # who see it by the database, and may add no alerts
+        assert post(server, an_alert("red-call"), mint(name, 60, ["subscribe", "publish"]))[0] == 403
+
+
 def test_a_token_from_the_password_lets_in_and_a_wrong_password_gets_none(server: LiveServer, call_id: str) -> None:
     status, answer = server.call("POST", "/api/v1/token/", {"username": "admin", "password": PASSWORD})
     assert status == 200

@@ -255,7 +255,7 @@ function pathOf(address) {
 async function refreshCalls() {
   let problem = false;
   try {
-    const { results } = await getJson("/api/v1/calls/?active=true");
+    const { results } = await getJson("/api/v1/calls/?active=true&pageSize=500");
     showCalls(results);
   } catch {
     problem = !signedOut;
