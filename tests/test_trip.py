@@ -119,7 +119,7 @@ async def test_subscribers_of_two_concurrent_calls_get_their_own_and_one_that_ne
     got = {call: [alert["id"] for alert in await client.until_pong()] for call, client in own.items()}
     for call in calls:
         sent = server.rows(
-            "SELECT id FROM alerts_alert WHERE type = 'call_event' AND seq AND call_id ="
+            "SELECT id FROM alerts_alert WHERE type IN ('call_event', 'call_summary') AND seq AND call_id ="
             " (SELECT id FROM alerts_call WHERE call_id = ?) ORDER BY seq",
             call,
         )
