@@ -23,21 +23,13 @@ class Subscriber:
     """
 
     def __init__(
-        self,
-        principal: Principal,
-        send: Send,
-        close: Close,
-        *,
-        version: int = 1,
-        door: Door | None = None,
-        greeted: bool = True,
+        self, principal: Principal, send: Send, close: Close, *, version: int = 1, door: Door | None = None
     ) -> None:
         self.principal = principal
         self.version = version
         self.close = close
         self.calls: set[str] = set()  # what it follows; kept by the hub
         self._outlet: Outlet = DirectOutlet(door, self._too_slow) if door else QueuedOutlet(send, self._too_slow)
-        self._early: list[Published] | None = None if greeted else []  # live alerts of the moment before `greet`
         self.turn = asyncio.Lock()
         self.waiting_bytes = 0
         self._replays: dict[str | None, Replay] = {}  # by call, or for every call
@@ -49,18 +41,8 @@ class Subscriber:
         if not self._stopped:
             self._outlet.put(text)
 
-    def greet(self, text: str) -> None:
-        """The first frame. From here on the client counts on every alert, so it comes when the hub serves it."""
-        self.put(text)
-        early, self._early = self._early or [], None
-        for alert in early:
-            self.take(alert)
-
     def take(self, alert: Published) -> None:
-        """A live alert, or a change of one: at once, or behind the greeting and what is sent again."""
-        if self._early is not None:
-            self._early.append(alert)
-            return
+        """A live alert, or a change of one: at once, or behind what is sent again."""
         replay = (self._replays.get(alert.call_id) or self._replays.get(EVERY_CALL)) if self._replays else None
         if replay is None:
             self.put(alert.body)
