@@ -42,6 +42,7 @@ STORE_WITHIN_S = 10
 WARN_BEFORE_EXPIRY_S = 60
 RECONNECT_AFTER_MS = (500, 5000)  # spread, so that a restart does not meet everybody at once
 CLOSE_WITHIN_S = 5
+GREETED_WITHIN_S = 2.0  # also while the channel layer or the database is away
 BEARER = "bearer."
 
 
@@ -171,8 +172,21 @@ class AlertConsumer(AsyncWebsocketConsumer):
             await self._close(1001, "Server shutting down")
             return
         self.subscriber = subscriber = Subscriber(
-            principal, self.send, self._leave, version=self._version, door=self._door
+            principal, self.send, self._leave, version=self._version, door=self._door, greeted=False
         )
+        call_id = self._query.get("callId")
+        replay = the_hub().replay(subscriber, call_id) if call_id and self._version > 1 else None
+        async with asyncio.TaskGroup() as group:
+            served = group.create_task(the_hub().add(subscriber, call_id))
+            await asyncio.wait({served}, timeout=GREETED_WITHIN_S)  # what is stored after the greeting is not missed
+            subscriber.greet(self._greeting(principal))
+            self._watch_expiry()
+            rights.watch(the_hub())
+            attendance.keep()
+        if call_id and replay:
+            await self._tell_subscribed(subscriber, Request("subscribe", call_id=call_id), replay)
+
+    def _greeting(self, principal: Principal) -> str:
         session = {"sessionId": self._query.get("sessionId") or f"sub-{uuid.uuid4().hex[:12]}"}
         user = {"userId": principal.name} if principal.name else {}
         abilities = (
@@ -181,18 +195,7 @@ class AlertConsumer(AsyncWebsocketConsumer):
             if self._version > 1
             else {}
         )
-        payload = session | user | {"timestamp": now_ms()} | abilities
-        subscriber.put(frames.encoded({"type": "connected", "payload": payload}))
-        self._watch_expiry()
-        rights.watch(the_hub())
-        attendance.keep()
-        call_id = self._query.get("callId")
-        if call_id and self._version > 1:
-            replay = the_hub().replay(subscriber, call_id)
-            await the_hub().add(subscriber, call_id)
-            await self._tell_subscribed(subscriber, Request("subscribe", call_id=call_id), replay)
-        else:
-            await the_hub().add(subscriber, call_id)
+        return frames.encoded({"type": "connected", "payload": session | user | {"timestamp": now_ms()} | abilities})
 
     # The credential's end
 

@@ -10,6 +10,7 @@ from alerts.outlet import DirectOutlet, Door, Outlet, QueuedOutlet
 from alerts.publish import Published
 from alerts.replay import Replay
 
+EARLY_AT_MOST = 1_000  # alerts before the greeting; more means the client has to come again
 Send = Callable[[str], Coroutine[Any, Any, None]]
 Close = Callable[[int, str], Coroutine[Any, Any, None]]
 EVERY_CALL = None  # in the place of a call's id
@@ -23,13 +24,21 @@ class Subscriber:
     """
 
     def __init__(
-        self, principal: Principal, send: Send, close: Close, *, version: int = 1, door: Door | None = None
+        self,
+        principal: Principal,
+        send: Send,
+        close: Close,
+        *,
+        version: int = 1,
+        door: Door | None = None,
+        greeted: bool = True,
     ) -> None:
         self.principal = principal
         self.version = version
         self.close = close
         self.calls: set[str] = set()  # what it follows; kept by the hub
         self._outlet: Outlet = DirectOutlet(door, self._too_slow) if door else QueuedOutlet(send, self._too_slow)
+        self._early: list[Published] | None = None if greeted else []  # live alerts of the moment before `greet`
         self.turn = asyncio.Lock()
         self.waiting_bytes = 0
         self._replays: dict[str | None, Replay] = {}  # by call, or for every call
@@ -41,8 +50,20 @@ class Subscriber:
         if not self._stopped:
             self._outlet.put(text)
 
+    def greet(self, text: str) -> None:
+        """The first frame. From here on the client counts on every alert, so it comes when the hub serves it."""
+        self.put(text)
+        early, self._early = self._early or [], None
+        for alert in early:
+            self.take(alert)
+
     def take(self, alert: Published) -> None:
-        """A live alert, or a change of one: at once, or behind what is sent again."""
+        """A live alert, or a change of one: at once, or behind the greeting and what is sent again."""
+        if self._early is not None:
+            self._early.append(alert)
+            if len(self._early) > EARLY_AT_MOST:
+                self._too_slow()
+            return
         replay = (self._replays.get(alert.call_id) or self._replays.get(EVERY_CALL)) if self._replays else None
         if replay is None:
             self.put(alert.body)

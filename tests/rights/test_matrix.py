@@ -400,9 +400,6 @@ async def _stream(world: World, who: str, call_id: str | None, answer: str) -> s
     async with connect(world.server.ws("/ws/alerts"), additional_headers=token and bearer(token)) as socket:
         with contextlib.suppress(ConnectionClosed):
             await socket.recv()
-            await socket.send('{"type":"ping"}')  # answered when the hub serves it
-            while json.loads(await socket.recv())["type"] != "pong":
-                pass
             alert = await asyncio.to_thread(world.raised, call_id)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(20 if answer == "seen" else 0.5):
