@@ -83,6 +83,7 @@ def _mark(heard: Heard) -> dict[str, Any]:
         "timestamp": heard.timestamp,
         "duration": heard.duration,
         "severity": heard.severity,
+        "lasting": isinstance(heard, Anomaly),
         "text": f"{what(heard)}, {heard.severity}, at {clock(heard.timestamp)} for {seconds(heard.duration)}",
     }
 

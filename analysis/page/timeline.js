@@ -3,7 +3,9 @@
 
 const SVG = "http://www.w3.org/2000/svg";
 const SHORTEST_MS = 500; // of what is shown at once
-const LANE = { level: 64, found: 22, score: 56, gap: 10, axis: 22 };
+const LANE = { name: 16, level: 64, found: 22, score: 56, gap: 8, axis: 22 };
+const MARK = 9; // height of what was found: events above, anomalies, which last, below
+const GRAVITY = ["info", "low", "medium", "high", "critical"];
 const FLOOR_DBOV = -80;
 const STEPS_MS = [100, 200, 500, 1000, 2000, 5000, 10000, 15000, 30000, 60000, 120000, 300000, 600000, 1800000, 3600000];
 
@@ -29,12 +31,13 @@ function words(x, y, text, attributes = {}) {
 }
 
 // `call`: {durationMs, frameMs, channels: [{name, levels, speech: [[fromMs, toMs]]}],
-//          found: [{channel, timestamp, duration, severity, text}], scores: [{timestamp, mosScore}]}
+//          found: [{channel, timestamp, duration, severity, lasting, text}], scores: [{timestamp, mosScore}]}
 export class Timeline {
   constructor(host, call, onMove = () => {}) {
     this.call = call;
     this.view = { from: 0, to: Math.max(call.durationMs, SHORTEST_MS) };
     this.onMove = onMove;
+    this.found = call.found.toSorted((one, other) => GRAVITY.indexOf(one.severity) - GRAVITY.indexOf(other.severity)); // the gravest on top
     this.lanes = [...call.channels.map((channel) => channel.name), "all"].filter(
       (name) => call.channels.some((channel) => channel.name === name) || call.found.some((found) => found.channel === name),
     );
@@ -120,8 +123,15 @@ export class Timeline {
     this.svg.replaceChildren(...parts);
   }
 
-  drawChannel(parts, channel, y) {
-    parts.push(shape("rect", { x: 0, y, width: this.width, height: LANE.level, class: "lane" }));
+  // The name of a lane, above it so that it hides nothing; returns where the lane begins.
+  drawName(parts, name, height, y) {
+    parts.push(words(4, y + LANE.name - 4, name, { class: "name" }));
+    parts.push(shape("rect", { x: 0, y: y + LANE.name, width: this.width, height, class: "lane" }));
+    return y + LANE.name;
+  }
+
+  drawChannel(parts, channel, top) {
+    const y = this.drawName(parts, `${channel.name}, level and speech`, LANE.level, top);
     for (const [from, to] of channel.speech) {
       if (to > this.view.from && from < this.view.to)
         parts.push(
@@ -129,7 +139,6 @@ export class Timeline {
         );
     }
     parts.push(shape("path", { d: this.levelPath(channel.levels, y), class: "level" }));
-    parts.push(words(4, y + 13, `${channel.name}, level and speech`, { class: "name" }));
     return y + LANE.level + LANE.gap;
   }
 
@@ -151,29 +160,27 @@ export class Timeline {
     return strokes.join("");
   }
 
-  drawFound(parts, lane, y) {
-    parts.push(shape("rect", { x: 0, y, width: this.width, height: LANE.found, class: "lane" }));
-    for (const found of this.call.found) {
+  drawFound(parts, lane, top) {
+    const y = this.drawName(parts, `${lane}, found`, LANE.found, top);
+    for (const found of this.found) {
       const end = found.timestamp + found.duration;
       if (found.channel !== lane || end < this.view.from || found.timestamp > this.view.to) continue;
       const x = this.x(found.timestamp);
-      const attributes = { x, y: y + 3, width: Math.max(this.x(end) - x, 3), height: LANE.found - 6, rx: 2 };
+      const attributes = { x, y: y + (found.lasting ? MARK + 3 : 1), width: Math.max(this.x(end) - x, 3), height: MARK, rx: 2 };
       parts.push(shape("rect", { ...attributes, class: `found ${found.severity}` }, found.text));
     }
-    parts.push(words(4, y + 15, `${lane}, found`, { class: "name" }));
     return y + LANE.found + LANE.gap;
   }
 
-  drawScores(parts, y) {
+  drawScores(parts, top) {
+    const y = this.drawName(parts, "MOS, 1 to 4.5", LANE.score, top);
     const height = (score) => y + LANE.score * (1 - (score - 1) / 3.5);
-    parts.push(shape("rect", { x: 0, y, width: this.width, height: LANE.score, class: "lane" }));
     parts.push(shape("line", { x1: 0, x2: this.width, y1: height(3), y2: height(3), class: "limit" }, "MOS 3.0"));
     const steps = this.call.scores.map(({ timestamp, mosScore }, index) => {
       const from = index ? this.call.scores[index - 1].timestamp : 0;
       return `M${this.x(from).toFixed(1)} ${height(mosScore).toFixed(1)}H${this.x(timestamp).toFixed(1)}`;
     });
     parts.push(shape("path", { d: steps.join(""), class: "score" }));
-    parts.push(words(4, y + 13, "MOS, 1 to 4.5", { class: "name" }));
     return y + LANE.score + LANE.gap;
   }
 
