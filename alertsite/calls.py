@@ -182,9 +182,9 @@ class HeardCall:
         try:
             found = bank.close(self.call_id)
             for _, result in bank.results:
-                self.reporter.result(result)
+                self.reporter.take(result)
             for finding in found:
-                self.reporter.finding_safely(finding)
+                self.reporter.take(finding)
             self.reporter.summarise(bank.stats(self.call_id))
             return bank.stats(self.call_id)
         except Exception:

@@ -121,9 +121,9 @@ class Hearing:
     def _change_streams(self, bank: CallBank, given: tuple[HeardCall, Start]) -> None:
         call, start = given
         for _, finding in bank.go_on(call.call_id, start.sample_rate, start.encoding):
-            call.reporter.finding_safely(finding)
+            call.reporter.take(finding)
         for _, result in bank.results:
-            call.reporter.result(result)
+            call.reporter.take(result)
 
     async def _open_row(self, start: Start) -> None:
         await database_sync_to_async(dispatch.open_call)(
@@ -240,9 +240,9 @@ class Hearing:
                 logger.exception("work for a call could not be done")
         try:
             for call_id, finding in self._bank.tick():
-                calls[call_id].reporter.finding_safely(finding)
+                calls[call_id].reporter.take(finding)
             for call_id, result in self._bank.results:
-                calls[call_id].reporter.result(result)
+                calls[call_id].reporter.take(result)
             for call_id, failure in self._bank.failed().items():
                 calls[call_id].fail(failure)
         finally:

@@ -21,7 +21,7 @@ MOST_OPEN = 1_000  # findings of one call; full means the oldest is taken for ov
 
 @dataclass(slots=True)
 class _Open:
-    """Something that is not over: since when, Unix ms, and the alerts that tell of it."""
+    """Something that is not over: since when, Unix ms, and the alerts that tell of it, with the last one's severity."""
 
     since: int
     alerts: list[UUID] = field(default_factory=list)
@@ -45,55 +45,50 @@ class CallReporter:
         self._last_write: Future[Any] | None = None
         self.summary = CallSummary()
 
+    def take(self, found: Finding | AnalysisResult) -> None:
+        """Reports what our own engine found; if that fails, what it found in other calls is reported all the same."""
+        try:
+            if isinstance(found, Finding):
+                self.finding(found)
+            else:
+                self.result(found)
+        except Exception:
+            logger.exception("what was found in a call could not be reported")
+            self.fault("A finding in this call could not be reported.", "Look for the cause in the server's log.")
+
     def finding(self, finding: Finding) -> None:
         """Turns one step of a finding into an alert, and its last one into the end of those it raised."""
         self.summary.take(finding)
         event = finding.event
         if finding.state is not State.CLOSED or finding.key not in self._open:
-            self._raise(finding.key, event)
+            occurred_at = self.began_ms + event.timestamp
+            self._raise(finding.key, occurred_at, of_heard(self.call_id, event, occurred_at=occurred_at))
         if finding.state is State.CLOSED:
             ended_at = self.began_ms + event.timestamp + event.duration
             self._last_write = dispatch.end(self._open.pop(finding.key).alerts, ended_at, event.duration)
 
-    def _raise(self, key: str, event: Heard) -> None:
-        occurred_at = self.began_ms + event.timestamp
+    def _raise(self, key: str, since: int, report: Report) -> None:
+        """Tells of something that is not over; what is told of it later repeats the first alert."""
         if key not in self._open and len(self._open) == MOST_OPEN:
             self._end(self._open.pop(next(iter(self._open))))
-        raised = self._open.setdefault(key, _Open(occurred_at)).alerts
-        report = of_heard(self.call_id, event, occurred_at=occurred_at, repeat_of=raised[0] if raised else None)
-        raised.append(report.id)
-        self.reports(report)
-
-    def finding_safely(self, finding: Finding) -> None:
-        """Reports a finding; if that fails, the findings of other calls are reported all the same."""
-        try:
-            self.finding(finding)
-        except Exception:
-            logger.exception("a finding could not be reported")
-            self.fault("A finding in this call could not be reported.", "Look for the cause in the server's log.")
+        known = self._open.setdefault(key, _Open(since))
+        known.severity = report.severity
+        self.reports(replace(report, repeat_of=known.alerts[0] if known.alerts else None))
+        known.alerts.append(report.id)
 
     def result(self, result: AnalysisResult) -> None:
         """How the call is: told when it becomes bad, and when that becomes worse; ended when it is good again."""
         self.summary.take_result(result)
-        record = result.record()
+        record, occurred_at = result.record(), self.began_ms + result.timestamp
         for name in ("callQuality", "sentiment"):
-            told = findings.of_result(
-                self.call_id,
-                {name: record[name]} if record[name] else {},
-                occurred_at=self.began_ms + result.timestamp,
-            )
-            if told:
-                self._goes_on(name, told[0])
-            elif record[name] and name in self._open:
+            if not record[name]:
+                continue
+            bad = findings.of_result(self.call_id, {name: record[name]}, occurred_at=occurred_at)
+            known = self._open.get(name)
+            if bad and (known is None or bad[0].severity > known.severity):
+                self._raise(name, occurred_at, bad[0])
+            elif known and not bad:
                 self._end(self._open.pop(name))
-
-    def _goes_on(self, key: str, report: Report) -> None:
-        """Something that lasts is as bad as `report` says: told if that is news."""
-        known = self._open.setdefault(key, _Open(report.occurred_at or now_ms(), severity=-1))
-        if report.severity > known.severity:
-            known.severity = report.severity
-            self.reports(replace(report, repeat_of=known.alerts[0] if known.alerts else None))
-            known.alerts.append(report.id)
 
     def summarise(self, stats: CallStats) -> None:
         """Tells what the call was like, if anything of it was heard."""

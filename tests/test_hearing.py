@@ -11,6 +11,7 @@ from alerts import dispatch
 from alerts.models import Alert, Call
 from alertsite.calls import Patience
 from alertsite.hearing import Hearing
+from alertsite.reporter import CallReporter
 from analysis.audio import Encoding
 from analysis.framing import Track
 from analysis.ingest.events import Start
@@ -72,6 +73,34 @@ async def test_a_call_that_cannot_be_heard_is_told_once_and_harms_no_other(monke
         await over("good")
     assert await faults() == ["bad"]
     assert await Alert.objects.filter(call__call_id="good", kind="overlap").aexists()
+
+
+@pytest.mark.usefixtures("_writing")
+@pytest.mark.parametrize("what", ["finding", "result"])
+async def test_what_cannot_be_reported_of_a_call_is_told_and_harms_no_other(
+    monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    def report(reporter: CallReporter, found: Any) -> None:
+        if reporter.call_id == "bad":
+            raise ZeroDivisionError("a bug that this call hits")
+        of_all(reporter, found)
+
+    of_all = getattr(CallReporter, what)
+    monkeypatch.setattr(CallReporter, what, report)
+    audio = call(6000, [(500, 3500)], [(1500, 4500)])
+    async with (
+        hearing() as (dial, _),
+        dial("call_id=bad&channels=2") as bad,
+        dial("call_id=good&channels=2") as good,
+    ):
+        for socket in (bad, good):
+            await say(socket, audio)
+
+        async def is_told() -> bool:
+            return bool(await faults())
+
+        await until(is_told)
+    assert await faults() == ["bad"]
 
 
 @pytest.mark.usefixtures("_writing")
