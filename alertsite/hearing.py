@@ -179,13 +179,21 @@ class Hearing:
             if heard:
                 _log_end(call, heard, reason)
             await call.reporter.stored()
-            if (score := call.reporter.summary.mos_score) is not None:
-                await database_sync_to_async(dispatch.note_mos)(call.call_id, score)
+            await self._note_score(call)
             if not self._is_bound(call.call_id):
                 await self._ask(lambda bank: call.reporter.over())
                 await call.reporter.stored()
         finally:
             self._forget(call)
+
+    async def _note_score(self, call: HeardCall) -> None:
+        """What the call sounded like as a whole. It ends all the same where that cannot be written now."""
+        score = call.reporter.summary.mos_score
+        if score is not None:
+            try:
+                await database_sync_to_async(dispatch.note_mos)(call.call_id, score)
+            except (OperationalError, InterfaceError):
+                logger.exception("the score of a call could not be kept")
 
     def _forget(self, call: HeardCall) -> None:
         self._calls.pop(call.call_id, None)

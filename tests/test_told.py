@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from asgiref.sync import sync_to_async
+from django.db import OperationalError
 from django.test import Client
 
 from alerts import dispatch
@@ -103,6 +104,21 @@ async def test_a_network_that_loses_packets_degrades_the_call_and_its_score_is_k
     assert degraded.ended_at is not None, "it ends with the call"
     heard = await Call.objects.aget(call_id="c")
     assert heard.mos_score == score
+
+
+async def test_a_call_ends_though_its_score_cannot_be_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    def away(call_id: str, mos: float) -> None:
+        raise OperationalError("the database is away")
+
+    monkeypatch.setattr(dispatch, "note_mos", away)
+    async with hearing() as (dial, _), dial() as socket:
+        await say(socket, TEN_SECONDS)
+        await told("started")
+        assert (await post("network", {"samples": [LOSSY]}))[0] == 202
+        await taken()
+        await say(socket, TEN_SECONDS)
+        await hang_up(socket)
+        await over()
 
 
 async def test_a_calls_summary_is_an_alert_before_its_stream_is_told_to_have_ended() -> None:
