@@ -105,12 +105,11 @@ def _raise(alert: dict[str, Any]) -> "Future[Stored]":
     from alerts import dispatch, findings
     from alerts.serializers import PostedAlertSerializer
 
-    serializer = PostedAlertSerializer(data=alert)
     try:
-        serializer.is_valid(raise_exception=True)
+        right = findings.checked(PostedAlertSerializer, alert)
     except ValidationError as error:
         raise ValueError(findings.told(error)) from error
-    return _only(dispatch.report(findings.of_posted(serializer.validated_data)))
+    return _only(dispatch.report(findings.of_posted(right)))
 
 
 def _only(answer: "Future[list[Stored]]") -> "Future[Stored]":

@@ -117,10 +117,10 @@ def _checked(posted: Any) -> list[dict[str, Any]]:
         raise exceptions.ValidationError({"detail": f"{len(items)} alerts; a list takes 1 to {MAX_POSTED}."})
     checked = []
     for index, item in enumerate(items):
-        serializer = PostedAlertSerializer(data=item)
-        if not serializer.is_valid():
-            raise exceptions.ValidationError({str(index): serializer.errors} if items is posted else serializer.errors)
-        checked.append(serializer.validated_data)
+        try:
+            checked.append(findings.checked(PostedAlertSerializer, item))
+        except exceptions.ValidationError as error:
+            raise exceptions.ValidationError({str(index): error.detail} if items is posted else error.detail) from error
     return checked
 
 

@@ -181,20 +181,23 @@ def _named(name: str, record: Any, record_class: type[Record]) -> dict[str, Any]
         raise serializers.ValidationError({name: error.detail}) from error
 
 
-def checked(record_class: type[Record], record: Any) -> dict[str, Any]:
-    """A copy of the record, if it is what its class says.
+def checked(kind: type[serializers.Serializer[Any]], posted: Any) -> dict[str, Any]:
+    """What was posted as its serializer reads it; a `Record` gives a copy.
 
     Raises:
         ValidationError: by field, what is wrong.
     """
-    right: dict[str, Any] = _reader(record_class).run_validation(record)
+    try:
+        right: dict[str, Any] = _reader(kind).run_validation(posted)
+    except serializers.ValidationError as error:
+        raise serializers.ValidationError(serializers.as_serializer_error(error)) from error
     return right
 
 
 @cache
-def _reader(record_class: type[Record]) -> Record:
-    """One for all records of a class, as it keeps nothing of them: making one takes six times as long as reading."""
-    return record_class()
+def _reader(kind: type[serializers.Serializer[Any]]) -> serializers.Serializer[Any]:
+    """One for all of a kind, as it keeps nothing of what it reads: making one takes six times as long as reading."""
+    return kind()
 
 
 def halves(result: Any) -> tuple[dict[str, Any], serializers.ValidationError | None]:

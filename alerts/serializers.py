@@ -7,6 +7,7 @@ from typing import Any
 import orjson
 from rest_framework import serializers
 
+from alerts.access import is_call_id
 from alerts.models import Alert, AlertType, Call, Severity
 
 
@@ -137,7 +138,7 @@ class PostedAlertSerializer(_Strict):
     externalId = Text(max_length=200, required=False, default=None, allow_null=True)
 
     def validate_callId(self, value: str) -> str:
-        if any(ord(character) < 32 or ord(character) == 127 for character in value):
+        if not is_call_id(value):
             raise serializers.ValidationError("Control characters are not allowed.")
         return value
 

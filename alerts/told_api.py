@@ -10,6 +10,7 @@ from rest_framework.views import APIView
 from alerts import told
 from alerts.api import check_publisher, principal_for
 from alerts.calls import call_id_of
+from alerts.findings import checked
 from alerts.models import Call, Told
 from alerts.serializers import Text
 
@@ -135,10 +136,10 @@ class _Posts(APIView):
         return [self._item(number, one) for number, one in enumerate(items)]
 
     def _item(self, number: int, posted: Any) -> dict[str, Any]:
-        serializer = self.item(data=posted)
-        if not serializer.is_valid():
-            raise exceptions.ValidationError({self.name: {str(number): serializer.errors}})
-        return dict(serializer.validated_data)
+        try:
+            return checked(self.item, posted)
+        except exceptions.ValidationError as error:
+            raise exceptions.ValidationError({self.name: {str(number): error.detail}}) from error
 
 
 class Transcript(_Posts):

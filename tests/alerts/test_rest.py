@@ -98,6 +98,14 @@ BAD = {
 }
 
 
+@pytest.mark.parametrize("item", [None, "text", 7, []])
+def test_an_item_that_is_no_object_is_named(server: LiveServer, item: Any) -> None:
+    status, answer = post(server, [an_alert(), item])
+    assert status == 400
+    assert list(answer) == ["1"]
+    assert list(answer["1"]) == ["non_field_errors"]
+
+
 @pytest.mark.parametrize("field", BAD)
 def test_one_bad_item_stores_nothing_and_is_named(server: LiveServer, call_id: str, field: str) -> None:
     value, told = BAD[field]
