@@ -42,7 +42,6 @@ STORE_WITHIN_S = 10
 WARN_BEFORE_EXPIRY_S = 60
 RECONNECT_AFTER_MS = (500, 5000)  # spread, so that a restart does not meet everybody at once
 CLOSE_WITHIN_S = 5
-GREETED_WITHIN_S = 2.0  # also while the channel layer or the database is away
 BEARER = "bearer."
 
 
@@ -176,13 +175,11 @@ class AlertConsumer(AsyncWebsocketConsumer):
         )
         call_id = self._query.get("callId")
         replay = the_hub().replay(subscriber, call_id) if call_id and self._version > 1 else None
-        async with asyncio.TaskGroup() as group:
-            served = group.create_task(the_hub().add(subscriber, call_id))
-            await asyncio.wait({served}, timeout=GREETED_WITHIN_S)  # what is stored after the greeting is not missed
-            subscriber.greet(self._greeting(principal))
-            self._watch_expiry()
-            rights.watch(the_hub())
-            attendance.keep()
+        await the_hub().add(subscriber, call_id)  # first, so that what is stored after the greeting is not missed
+        subscriber.greet(self._greeting(principal))
+        self._watch_expiry()
+        rights.watch(the_hub())
+        attendance.keep()
         if call_id and replay:
             await self._tell_subscribed(subscriber, Request("subscribe", call_id=call_id), replay)
 

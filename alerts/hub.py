@@ -54,6 +54,8 @@ class Hub:
         self._admissions = SharedReads(admit)  # of those who come at once, in few reads
         self._returns = SharedReads(missed.of_calls)
         self._resumptions = SharedReads(missed.of_all)
+        self._standings = SharedReads(repair.standings)
+        self._lately = SharedReads(repair.changed_within)
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
@@ -191,7 +193,7 @@ class Hub:
         await self._membership.join(group)
         if call_id not in self._stands:
             with _left_to_the_poll():
-                found = await in_own_thread(repair.standings)([call_id])
+                found = await self._standings.ask([call_id])
                 self._learn(call_id, found.get(call_id, Standing()))
 
     async def _serve_all(self) -> None:
@@ -202,13 +204,14 @@ class Hub:
 
     async def _begin_with_all(self) -> None:
         """Where every call stands that changed lately; the others' alerts were all stored before."""
-        since = now_ms() - repair.OVERLAP_MS
-        for call_id, standing in (await in_own_thread(repair.changed_since)(since)).items():
+        since, standings = (await self._lately.ask([repair.OVERLAP_MS]))[repair.OVERLAP_MS]
+        if self._all_since is not None or not self._needs(publish.ALL_CALLS):
+            return  # another who came at the same time has begun, or all have left
+        for call_id, standing in standings.items():
             self._learn(call_id, standing)
-        if self._all_since is None and self._needs(publish.ALL_CALLS):
-            self._all_since = since
-            for call_id in tuple(self._ahead):
-                self._notice(call_id, self._ahead.pop(call_id))
+        self._all_since = since
+        for call_id in tuple(self._ahead):
+            self._notice(call_id, self._ahead.pop(call_id))
 
     def _receive(self, message: dict[str, Any]) -> int:
         """A message of the layer, which may come late, twice, in any order or never."""

@@ -1,6 +1,6 @@
 """What the database knows about alerts that a process may have missed. Read in batches, never per alert."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from django.db.models import Q
@@ -8,6 +8,7 @@ from django.db.models import Q
 from alerts.models import Alert, Call
 from alerts.portions import portions
 from alerts.publish import Published, published, updated
+from alerts.writer import now_ms
 
 MAX_CALLS = 100  # whose holes are read by one query
 STANDINGS_AT_ONCE = 5_000  # calls a statement: a process may serve more than one takes
@@ -81,7 +82,7 @@ class Missing:
     standings: dict[str, Standing]
 
 
-def standings(call_ids: Sequence[str]) -> dict[str, Standing]:
+def standings(call_ids: Iterable[str]) -> dict[str, Standing]:
     """How far each of these calls has come."""
     found = (row for some in portions(call_ids, STANDINGS_AT_ONCE) for row in _standings(Q(call_id__in=some)))
     return {call_id: standing for _, call_id, standing in found}
@@ -90,6 +91,12 @@ def standings(call_ids: Sequence[str]) -> dict[str, Standing]:
 def changed_since(unix_ms: int) -> dict[str, Standing]:
     """How far each call has come that got an alert, or of which one was changed, since."""
     return {call_id: standing for _, call_id, standing in _standings(Q(changed_at__gte=unix_ms))}
+
+
+def changed_within(spans_ms: Iterable[int]) -> dict[int, tuple[int, dict[str, Standing]]]:
+    """By span before now, ms: since when that is, Unix ms, and how far each call has come that changed since."""
+    now = now_ms()
+    return {span_ms: (now - span_ms, changed_since(now - span_ms)) for span_ms in spans_ms}
 
 
 def _standings(which: Q) -> list[tuple[int, str, Standing]]:

@@ -120,6 +120,27 @@ async def test_what_was_sent_before_somebody_came_is_not_delivered_late(
         await watcher.has("new", [1, 2, 3])
 
 
+@pytest.mark.parametrize("call_id", [None, "one"], ids=["every call", "this call"])
+async def test_many_who_come_at_once_are_served_by_few_reads(
+    start: Start, monkeypatch: pytest.MonkeyPatch, call_id: str | None
+) -> None:
+    reads: list[Any] = []
+
+    def counted(which: Any) -> list[Any]:
+        reads.append(which)
+        return found(which)
+
+    found = repair._standings
+    monkeypatch.setattr(repair, "_standings", counted)
+    monkeypatch.setattr("alerts.hub.POLL_S", 3600.0)
+    hub = start(**GOOD)
+    watchers = await asyncio.gather(*(watch(hub, call_id) for _ in range(100)))
+    assert len(reads) <= 6
+    await raise_some(1, "one")
+    for watcher in watchers:
+        await watcher.has("one", [1])
+
+
 def grow_old(age_ms: int) -> None:
     for call in Call.objects.all():
         Call.objects.filter(pk=call.pk).update(changed_at=call.changed_at - age_ms)
