@@ -116,13 +116,30 @@ async def test_an_alert_says_what_it_means_and_is_acknowledged_by_keyboard_with_
     await expect(row.locator(".seen")).to_contain_text("Acknowledged by admin at", timeout=30_000)
     await expect(row.locator(".note")).to_contain_text("calling the customer back")
     await expect(row.locator(".action")).to_be_hidden()
-    await expect(row.get_by_role("button")).to_have_count(0)
+    await expect(row.get_by_role("button")).to_have_text(["Resolve"])
     await expect(row).to_be_focused()
     await expect(ann.page.locator("#announcer")).to_contain_text("Echo Detected: Acknowledged by admin")
     stored = await asyncio.to_thread(server.call, "GET", f"/api/v1/alerts/{alert['id']}/", None, mint("admin", 60))
     assert (stored[1]["acknowledgedBy"], stored[1]["note"]) == ("admin", "calling the customer back")
     await ann.page.get_by_label("Hide acknowledged").check()
     await expect(row).to_be_hidden()
+
+
+async def test_an_alert_is_resolved_by_keyboard_and_is_acknowledged_with_it(server: LiveServer, visit: Open) -> None:
+    ann = await visit()
+    alert = await posted(server, kind="echo", type="anomaly", title="Echo Detected")
+    row = ann.row(alert)
+    await expect(row.get_by_role("button")).to_have_text(["Acknowledge", "Resolve"], timeout=30_000)
+    await expect(row.locator(".lasted")).to_be_hidden()
+    await row.get_by_role("button", name=re.compile("^Resolve, Echo Detected, page-")).focus()
+    await ann.page.keyboard.press("Enter")
+    await expect(row.locator(".lasted")).to_have_text(re.compile(r"^\d+\.\d s$"), timeout=30_000)
+    await expect(row.locator(".seen")).to_contain_text("Acknowledged by admin at")
+    await expect(row.get_by_role("button")).to_have_count(0)
+    await expect(row).to_be_focused()
+    await expect(ann.page.locator("#announcer")).to_contain_text("Echo Detected: resolved")
+    stored = await asyncio.to_thread(server.call, "GET", f"/api/v1/alerts/{alert['id']}/", None, mint("admin", 60))
+    assert (stored[1]["acknowledgedBy"], stored[1]["endedAt"] is not None) == ("admin", True)
 
 
 async def test_escape_leaves_an_alert_as_it_was(server: LiveServer, visit: Open) -> None:

@@ -1,5 +1,5 @@
 // The live page: calls in progress by polling, alerts and their changes by WebSocket, which resumes where it broke off;
-// acknowledging by REST.
+// acknowledging and resolving by REST.
 
 const MAX_ALERTS = 500; // in the page; the oldest go
 const POLL_MS = 2000;
@@ -343,10 +343,10 @@ function changeAlert(change) {
   const known = alerts.get(change.id);
   if (known === undefined || change.version < known.alert.version) return;
   known.alert = { ...known.alert, ...change };
-  const form = known.item.querySelector("form");
-  const writing = form.contains(document.activeElement);
+  const focused = document.activeElement;
+  const within = known.item.contains(focused);
   fillAlert(known.alert, known.item);
-  if (writing && form.hidden) known.item.focus();
+  if (within && focused.closest("[hidden]")) known.item.focus();
   showEmptiness();
 }
 
@@ -354,6 +354,7 @@ function alertItem(alert) {
   const item = fromTemplate("alert-template");
   Object.assign(item.dataset, { alertId: alert.id, timestamp: alert.timestamp, aboutCall: alert.callId ?? "" });
   item.querySelector(".acknowledge").addEventListener("click", () => openForm(item, true));
+  item.querySelector(".resolve").addEventListener("click", () => resolve(alert.id));
   item.querySelector(".cancel").addEventListener("click", () => openForm(item, false));
   const form = item.querySelector("form");
   form.addEventListener("keydown", (event) => event.key === "Escape" && openForm(item, false));
@@ -378,6 +379,7 @@ function fillAlert(alert, item) {
   fill(".channel", CHANNELS[alert.channel] ?? alert.channel ?? "");
   for (const row of item.querySelectorAll("dl div")) row.hidden = row.lastElementChild.textContent === "";
   fillAcknowledged(alert, item);
+  showButton(item.querySelector(".resolve"), alert, alert.endedAt == null);
   item.querySelector(".action").hidden = !alert.actionable || isAcknowledged(alert);
   item.hidden = !isWanted(alert);
 }
@@ -392,9 +394,12 @@ function fillAcknowledged(alert, item) {
     fillTime(item.querySelector(".seen time"), alert.acknowledgedAt);
     item.querySelector("form").hidden = true;
   }
-  const button = item.querySelector(".acknowledge");
-  button.hidden = seen || !item.querySelector("form").hidden;
-  button.setAttribute("aria-label", ["Acknowledge", alert.title, alert.callId].filter(Boolean).join(", "));
+  showButton(item.querySelector(".acknowledge"), alert, !seen && item.querySelector("form").hidden);
+}
+
+function showButton(button, alert, shown) {
+  button.hidden = !shown;
+  button.setAttribute("aria-label", [button.textContent, alert.title, alert.callId].filter(Boolean).join(", "));
 }
 
 function isAcknowledged(alert) {
@@ -411,7 +416,7 @@ function fillTime(element, timestamp) {
   element.dateTime = new Date(timestamp).toISOString();
 }
 
-// Acknowledging
+// Acknowledging and resolving
 
 function openForm(item, open) {
   const form = item.querySelector("form");
@@ -431,17 +436,31 @@ async function acknowledge(id) {
   const form = item.querySelector("form");
   const send = form.querySelector("[type=submit]");
   send.disabled = true;
-  showProblem(item, "");
-  try {
-    const path = `/api/v1/alerts/${id}/`;
-    const answer = await post(`${path}acknowledge/`, { note: form.elements.note.value });
-    if (!answer.ok && answer.status !== 409) throw new Error(`${path}: ${answer.status}`);
-    changeAlert(answer.ok ? await answer.json() : await getJson(path)); // 409: somebody was first, and it says who
+  if (await seeTo(id, "acknowledge", { note: form.elements.note.value })) {
     say(`${alert.title}: ${item.querySelector(".seen").textContent.trim().replace(/\s+/g, " ")}`);
-  } catch {
-    showProblem(item, "It could not be acknowledged. Try again.");
   }
   send.disabled = false;
+}
+
+async function resolve(id) {
+  const { alert } = alerts.get(id);
+  if (await seeTo(id, "resolve", {})) say(`${alert.title}: resolved`);
+}
+
+// Has the server do it, and shows what became of the alert; false if it cannot be done now.
+async function seeTo(id, how, body) {
+  const { item } = alerts.get(id);
+  const path = `/api/v1/alerts/${id}/`;
+  showProblem(item, "");
+  try {
+    const answer = await post(`${path}${how}/`, body);
+    if (!answer.ok && answer.status !== 409) throw new Error(`${path}: ${answer.status}`);
+    changeAlert(answer.ok ? await answer.json() : await getJson(path)); // 409: somebody was first, and it says who
+    return true;
+  } catch {
+    showProblem(item, `It could not be ${how}d. Try again.`);
+    return false;
+  }
 }
 
 function post(path, body) {
