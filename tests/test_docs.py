@@ -13,9 +13,9 @@ from websockets.asyncio.client import connect
 
 from alerts import filters
 from alerts.credentials import mint
-from tests.alerts.test_subscribers import forged
 from tests.conftest import Connect
 from tests.live import ROOT, LiveServer, an_alert, bearer, publisher_token, watcher_token
+from tests.rights.tokens import forged
 from tests.socket.conftest import V2
 
 EXAMPLES = {

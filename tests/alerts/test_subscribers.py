@@ -20,13 +20,7 @@ from websockets.typing import Origin, Subprotocol
 
 from tests.conftest import Connect
 from tests.live import LiveServer, an_alert, bearer, publisher_token, watcher_token
-
-
-def forged(**claims: Any) -> str:
-    secret = claims.pop("secret", os.environ["ALERT_SERVER_JWT_SECRET"])
-    now = int(time.time())
-    claims = {"sub": "watcher", "calls": ["*"], "iat": now, "exp": now + 600} | claims
-    return jwt.encode({name: value for name, value in claims.items() if value is not None}, secret, algorithm="HS256")
+from tests.rights.tokens import forged
 
 
 async def refusal(server: LiveServer, path: str = "/ws/alerts", **options: Any) -> tuple[int | None, str | None]:

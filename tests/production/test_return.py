@@ -14,11 +14,11 @@ from typing import Any
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import WebSocketException
 
-from tests.alerts.test_subscribers import forged
 from tests.alerts.test_views import SEED
 from tests.live import LiveServer, bearer
 from tests.production.conftest import Make
 from tests.production.test_processes import post_some
+from tests.rights.tokens import forged
 from tests.services import Postgres, Redis
 from tests.socket.conftest import V2
 

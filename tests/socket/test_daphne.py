@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from tests.alerts import test_subscribers
-from tests.alerts.test_subscribers import BAD_TOKENS, forged, refusal, until_closed
+from tests.alerts.test_subscribers import BAD_TOKENS, refusal, until_closed
 from tests.conftest import Connect
 from tests.live import DaphneServer, LiveServer, bearer, watcher_token
+from tests.rights.tokens import forged
 from tests.socket import test_version_2
 from tests.socket.conftest import Connect2
 from tests.socket.test_limits import flood

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from websockets.exceptions import ConnectionClosedError
 
-from tests.alerts.test_subscribers import forged
 from tests.conftest import Client, Connect
 from tests.live import LiveServer, an_alert, watcher_token
+from tests.rights.tokens import forged
 from tests.socket.conftest import Connect2
 from tests.socket.raw import TEXT, RawSocket, frame
 from tests.storm import post_missed, storm

@@ -9,9 +9,10 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.typing import Subprotocol
 
-from tests.alerts.test_subscribers import forged, until_closed
+from tests.alerts.test_subscribers import until_closed
 from tests.conftest import Connect
 from tests.live import LiveServer, an_alert, bearer, watcher_token
+from tests.rights.tokens import forged
 from tests.socket.conftest import V2, Connect2
 
 OFFERS = {
