@@ -162,10 +162,8 @@ class Acknowledge(APIView):
     def post(self, request: Request, alert_id: UUID) -> Response:
         """200 with the alert, again for who acknowledged it before; 409 for others, with who that was."""
         principal = _acknowledger(request, alert_id)
-        note = NoteSerializer(data=request.data)
-        note.is_valid(raise_exception=True)
-        given = note.validated_data["note"]
-        done = patiently(lambda: dispatch.acknowledge(alert_id, principal.name, given, STORE_WITHIN_S))
+        note = findings.checked(NoteSerializer, request.data)["note"]
+        done = patiently(lambda: dispatch.acknowledge(alert_id, principal.name, note, STORE_WITHIN_S))
         if done is not None and not done.first and done.by != principal.name:
             told = {"detail": f"{done.by} has acknowledged it.", "acknowledgedBy": done.by, "acknowledgedAt": done.at}
             return Response(told, status.HTTP_409_CONFLICT)

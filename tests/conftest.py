@@ -1,4 +1,4 @@
-"""What tests share: a real server, started once, and clients of it."""
+"""What tests share: real servers and services, started once, their clients, and the end of the writer."""
 
 import asyncio
 import json
@@ -11,6 +11,7 @@ import pytest
 from playwright.async_api import Browser, async_playwright
 from websockets.asyncio.client import ClientConnection, connect
 
+from alerts import dispatch
 from tests.live import LiveServer, bearer, watcher_token
 from tests.services import Postgres, Redis, Service, program
 
@@ -29,6 +30,13 @@ def redis() -> Iterator[Service]:
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Service]:
     yield from started(Postgres())
+
+
+@pytest.fixture
+def _writing(transactional_db: None) -> Iterator[None]:
+    """What the writer of this process has begun is stored, and its thread has ended, before the database goes."""
+    yield
+    dispatch.close(10)
 
 
 @pytest.fixture(scope="session")

@@ -2,12 +2,10 @@
 
 import asyncio
 import logging
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from alerts import dispatch
 from alerts.models import Alert, Call
 from alertsite.calls import Patience
 from alertsite.hearing import Hearing
@@ -17,12 +15,6 @@ from analysis.framing import Track
 from analysis.ingest.events import Start
 from tests.analysis.voices import call
 from tests.phones import hang_up, hearing, over, say, told, until
-
-
-@pytest.fixture
-def _writing(transactional_db: None) -> Iterator[None]:
-    yield
-    dispatch.close(10)
 
 
 @pytest.mark.usefixtures("_writing")

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 import pytest
 from channels.db import database_sync_to_async
 
-from alerts import dispatch
 from alerts.models import Alert, Call
 from alertsite.player import encode_mulaw
 from analysis.findings import State
@@ -19,12 +18,6 @@ from tests.phones import close_code, hang_up, hearing, over, say, stream_alerts,
 PART = call(6000, [(500, 2500), (4000, 5500)], [(1500, 3500)])  # has an overlap and an interruption
 
 pytestmark = pytest.mark.usefixtures("_writing")
-
-
-@pytest.fixture
-def _writing(transactional_db: None) -> Iterator[None]:
-    yield
-    dispatch.close(10)
 
 
 @database_sync_to_async

@@ -1,6 +1,5 @@
 """Words and network samples posted about a call that is heard: what comes of them, and what a call was like."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -20,12 +19,6 @@ PLEASED = {"role": "caller", "text": "That's wonderful, thank you so much for so
 LOSSY = {"role": "agent", "packets": 900, "lost": 100, "jitter_ms": "40", "rttMs": 300, "codec": "PCMU"}
 
 pytestmark = pytest.mark.usefixtures("_writing")
-
-
-@pytest.fixture
-def _writing(transactional_db: None) -> Iterator[None]:
-    yield
-    dispatch.close(10)
 
 
 @sync_to_async

@@ -4,7 +4,6 @@ import json
 import signal
 import threading
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from uuid import UUID, uuid4
@@ -24,12 +23,6 @@ from tests.live import MEDIA_TOKEN, ROOT, LiveServer, bearer
 
 SAMPLE = ROOT / "samples" / "call.wav"
 NOON = 1_800_000_000_000
-
-
-@pytest.fixture
-def _writing(transactional_db: None) -> Iterator[None]:
-    yield
-    dispatch.close(10)
 
 
 def a_report(call_id: str = "a-call", type_: str = "call_event", **more: Any) -> Report:

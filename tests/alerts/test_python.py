@@ -3,20 +3,13 @@
 import asyncio
 import subprocess
 import sys
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from alerts import dispatch, history, report, subscriber_count, summarise
+from alerts import history, report, subscriber_count, summarise
 
 pytestmark = pytest.mark.usefixtures("_writing")
-
-
-@pytest.fixture
-def _writing(transactional_db: None) -> Iterator[None]:
-    yield
-    dispatch.close(10)
 
 
 def test_what_is_reported_is_stored_and_read_back_oldest_first() -> None:

@@ -5,7 +5,6 @@ import signal
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -20,12 +19,6 @@ from alerts.models import Alert, Call, Severity
 from alerts.writer import Report
 from tests.alerts.audit import audit
 from tests.live import an_alert, publisher_token
-
-
-@pytest.fixture
-def _writing(transactional_db: None) -> Iterator[None]:
-    yield
-    dispatch.close(10)
 
 
 def a_report(call_id: str = "a-call", **more: Any) -> Report:

@@ -88,9 +88,7 @@ class Shown:
     def __init__(self, calls: list[str]) -> None:
         self._calls = calls
         self._ids: dict[str, None] = {}
-        self._since: dict[
-            str, int
-        ] = {}  # from when on something of a call (or "": all) may be missing, server's Unix ms
+        self._since: dict[str, int] = {}  # Unix ms of the server, by call ("": all): what is later may be missing
 
     def requests(self, now: int) -> list[dict[str, Any]]:
         """What is asked for on a new connection, which was made `now` by the server's clock."""
