@@ -9,7 +9,7 @@ from django.db import connection, transaction
 from alerts.models import Call, Told
 from alerts.writer import now_ms
 
-TAKEN_AT_ONCE = 500  # posts
+TAKEN_AT_ONCE = 50  # posts, each of up to a thousand items
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from concurrent.futures import Future
 from typing import Any, TypeVar
 
 from channels.db import database_sync_to_async
-from django.db import InterfaceError, OperationalError
+from django.db import DatabaseError, InterfaceError
 
 from alerts import dispatch, told
 from alerts.told import Post
@@ -161,12 +161,12 @@ class Hearing:
     async def _take_posts(self) -> None:
         """Has the bank told what was posted; posts about calls that are over say nothing any more."""
         try:
-            posts = await database_sync_to_async(told.take)(process_name())
-        except (OperationalError, InterfaceError):
+            while posts := await database_sync_to_async(told.take)(process_name()):
+                for post in posts:
+                    if post.call_id in self._calls:
+                        self.put(_tell, post)
+        except (DatabaseError, InterfaceError):
             return  # the database is away, which its writers tell of; posts wait there
-        for post in posts:
-            if post.call_id in self._calls:
-                self.put(_tell, post)
 
     def end(self, call: HeardCall, reason: str) -> Coroutine[Any, Any, None]:
         """From now on a call takes nothing; awaited, what is left is heard and reported, and its row is closed."""
@@ -192,7 +192,7 @@ class Hearing:
         if score is not None:
             try:
                 await database_sync_to_async(dispatch.note_mos)(call.call_id, score)
-            except (OperationalError, InterfaceError):
+            except (DatabaseError, InterfaceError):
                 logger.exception("the score of a call could not be kept")
 
     def _forget(self, call: HeardCall) -> None:
