@@ -175,7 +175,8 @@ class Listener(Rows):
         self._spurts.step(active, self.end, stepping)
         now = self._moment(stepping, heard, probability, active, frame)
         self._wrong_format.step(now)
-        now = replace(now, usable=heard & readable & ~self._wrong_format.open)  # it is known now for this frame, too
+        misread = self._wrong_format.open  # it is known now for this frame, too
+        now = replace(now, usable=heard & readable & ~misread, misread=misread)
         self._levels.step(now)
         for detector in self._detectors:
             detector.step(now)
@@ -196,6 +197,8 @@ class Listener(Rows):
             known=self._ahead.known,
             heard=heard,
             usable=heard,
+            misread=self._wrong_format.open,
+            misread_from=self._wrong_format.since,
             present=self.present,
             two=self.present[:, 1:],
             probability=probability,

@@ -20,6 +20,8 @@ class Moment:
         known: (rows, 1), frames of the call that have come so far, those by which the present one was judged included.
         heard: (rows, channels), the channel had audio in this frame.
         usable: (rows, channels), it had, and the channel is not in a wrong format.
+        misread: (rows, channels), the channel is in a wrong format, so nobody knows what is said on it.
+        misread_from: (rows, channels), since when, where it is.
         present: (rows, channels), the call has this channel at all.
         two: (rows, 1), the call has two channels.
         probability: (rows, channels), how probable speech is in this frame, 0..1.
@@ -37,6 +39,8 @@ class Moment:
     known: Ints
     heard: Bools
     usable: Bools
+    misread: Bools
+    misread_from: Ints
     present: Bools
     two: Bools
     probability: Probabilities

@@ -2,11 +2,13 @@
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from analysis.detectors.condition import Condition, Logistic
 from analysis.detectors.lives import MEDIUM, Account, Desk
 from analysis.features import FRAMES_PER_S
 from analysis.moment import Moment
-from analysis.rows import Rows, both, counts
+from analysis.rows import Rows, both, counts, either
 
 _WINDOW_S = 60
 _CONFIDENCE = Logistic(offset=2.2, slope=0.2)  # margin: percent points beyond the limit
@@ -24,7 +26,8 @@ class ExcessiveSilenceThresholds:
 class ExcessiveSilence(Rows):
     """Finds minutes in which nobody talks for more than half of the time.
 
-    Talk is the talkspurts of both parties; where they overlap it counts once. One record for the call.
+    Talk is the talkspurts of both parties; where they overlap it counts once. One record for the call. Minutes with
+    a channel in a wrong format are not judged: who talked in them is not known.
     """
 
     def __init__(self, desk: Desk, thresholds: ExcessiveSilenceThresholds) -> None:
@@ -33,6 +36,7 @@ class ExcessiveSilence(Rows):
         self.talk = counts(_WINDOW_S)  # frames of talk in each of the last 60 s
         self.before = counts(1)  # frames of all talkspurts at the start of this second
         self.both = counts(1)  # frames of this second in which both talk
+        self.known_from = counts(1)  # the second since which no channel has been in a wrong format
         self.rows = (self, self.condition)
 
     def step(self, now: Moment) -> None:
@@ -54,7 +58,9 @@ class ExcessiveSilence(Rows):
         self.before[rows, 0], self.both[rows, 0] = talk, 0
         spoken = self.talk[rows].sum(axis=1, keepdims=True)
         silent_percent = 100.0 - spoken * (100 / (_WINDOW_S * FRAMES_PER_S))
-        full = (second >= _WINDOW_S)[:, None]
+        misread = either(now.misread[rows])
+        self.known_from[rows] = np.where(misread, second[:, None], self.known_from[rows])
+        full = second[:, None] - self.known_from[rows] >= _WINDOW_S
         limits = self._limits
         rank = MEDIUM + (silent_percent > limits.high_percent)
         bad, better = silent_percent > limits.medium_percent, silent_percent < limits.over_percent

@@ -23,13 +23,14 @@ class LongPause(Rows):
     """Finds stretches of 3 s from the end of the last talkspurt, or of music, in which no talkspurt begins.
 
     A run of speech too short to be judged yet holds the decision back until it is, and so does what may
-    turn out to be music. Who hears music is on hold, which is no pause.
+    turn out to be music. Who hears music is on hold, which is no pause; nor is it known to be one while a
+    channel is in a wrong format.
     """
 
     def __init__(self, desk: Desk, thresholds: PauseThresholds) -> None:
         self._limits = thresholds
         self.lives = Lives(desk, "long_pause", width=1)
-        self.hold_until = counts(1)
+        self.hold_until = counts(1)  # no pause began before
         self.rows = (self, self.lives)
 
     def step(self, now: Moment) -> None:
@@ -37,8 +38,10 @@ class LongPause(Rows):
         spurts = now.spurts
         resumed, speech_onset = spurts.resumed()
         self.lives.close(now.stepping & resumed, speech_onset)
-        hold = now.stepping & either(now.music.on)
-        self.lives.close(hold, np.maximum(higher(now.music.since), self.lives.onset))
+        music, misread = (now.stepping & either(where) for where in (now.music.on, now.misread))
+        self.lives.close(music, np.maximum(higher(now.music.since), self.lives.onset))
+        self.lives.close(misread, np.maximum(higher(now.misread_from), self.lives.onset))
+        hold = music | misread
         np.copyto(self.hold_until, now.end, where=hold)
         nobody = now.stepping & ~hold & ~either(spurts.running)
         onset = np.maximum(higher(spurts.until), self.hold_until)

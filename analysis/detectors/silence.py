@@ -35,7 +35,8 @@ class Silence(Rows):
       15 s since the other's first speech if it never spoke, else for 30 s since it did.
     - `quiet`: nobody active for 5 s. What may turn out to be music holds the decision back.
 
-    The time that a digital silence or a hold took does not count for one_way, nor that of any for quiet.
+    The time that a digital silence or a hold took does not count for one_way, nor that of any for quiet, nor
+    that of a channel in a wrong format for either: what is said on it is not known.
     Two channels that carry the same have no party that is not heard.
     """
 
@@ -91,7 +92,7 @@ class Silence(Rows):
     def _judge_one_way(self, now: Moment) -> None:
         spurts = now.spurts
         self.one_way.close(spurts.began, spurts.start)
-        taken = self.digital.open | self.hold.open | now.one_source
+        taken = self.digital.open | self.hold.open | now.one_source | now.misread
         self._restart_one_way(now, (spurts.confirmed & now.active) | spurts.began | taken, taken)
         spoken = spurts.number > 0
         onset = np.maximum(np.where(spoken, spurts.until, spurts.first[:, ::-1]), self.one_way_from)
@@ -117,7 +118,8 @@ class Silence(Rows):
         spurts = now.spurts
         resumed, speech_onset = spurts.resumed()
         self.quiet.close(now.stepping & resumed, speech_onset)
-        taken = either(self.digital.open | self.hold.open | self.one_way.open)
+        self.quiet.close(now.stepping & either(now.misread), np.maximum(higher(now.misread_from), self.quiet.onset))
+        taken = either(self.digital.open | self.hold.open | self.one_way.open | now.misread)
         np.copyto(self.quiet_from, now.end, where=now.stepping & taken)
         onset = np.maximum(higher(spurts.until), self.quiet_from)
         nobody = now.stepping & ~either(spurts.running)

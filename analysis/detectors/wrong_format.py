@@ -9,7 +9,7 @@ from analysis.detectors.lives import HIGH, Account, Desk
 from analysis.features import FRAMES_PER_S
 from analysis.misreading import Misreading
 from analysis.moment import Moment
-from analysis.rows import CHANNELS, Bools, Rows, counts, some
+from analysis.rows import CHANNELS, Bools, Ints, Rows, counts, some
 
 _SMOOTH_TILT = 0.75
 _SOUND_DBOV = -50.0
@@ -42,6 +42,7 @@ class WrongFormat(Rows):
 
     Attributes:
         open: (rows, channels), the channel is in a wrong format.
+        since: (rows, channels), from which frame on, where it is.
     """
 
     def __init__(self, desk: Desk, thresholds: WrongFormatThresholds) -> None:
@@ -57,6 +58,10 @@ class WrongFormat(Rows):
     @property
     def open(self) -> Bools:
         return self.condition.open
+
+    @property
+    def since(self) -> Ints:
+        return self.condition.onset
 
     def step(self, now: Moment) -> None:
         """Judge one frame of every call."""

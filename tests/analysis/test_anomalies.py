@@ -11,8 +11,19 @@ from numpy.typing import NDArray
 
 from analysis import CallAnalyzer, CallBank, Finding
 from analysis.audio import Encoding, decode, open_recording
-from analysis.findings import Anomaly, State
-from tests.analysis.voices import RATE_HZ, SPEECH_DBOV, LevelVad, amplitude, bank_of, channel, hear, room, to_samples
+from analysis.findings import Anomaly, Heard, State
+from tests.analysis.voices import (
+    RATE_HZ,
+    SPEECH_DBOV,
+    LevelVad,
+    amplitude,
+    bank_of,
+    channel,
+    closed,
+    hear,
+    room,
+    to_samples,
+)
 
 REAL_CALL = Path(__file__).parents[3] / "shared" / "data" / "real-call.wav"
 MS = 30_000
@@ -36,7 +47,12 @@ def heard(caller: Sound, agent: Sound | None = None) -> list[Anomaly]:
 
 
 def heard_each(*calls: np.ndarray) -> list[list[Anomaly]]:
-    """The anomalies of each of some calls, heard together as that is quicker."""
+    """The anomalies of each of some calls."""
+    return [[event for event in found if isinstance(event, Anomaly)] for found in heard_of_each(*calls)]
+
+
+def heard_of_each(*calls: np.ndarray) -> list[list[Heard]]:
+    """All that is found in each of some calls, in its final form; they are heard together as that is quicker."""
     bank = CallBank(vad=LevelVad())
     found: dict[str, list[Finding]] = {str(number): [] for number in range(len(calls))}
     for call_id, samples in zip(found, calls, strict=True):
@@ -44,7 +60,7 @@ def heard_each(*calls: np.ndarray) -> list[list[Anomaly]]:
         bank.push(call_id, samples)
     for call_id, finding in bank.tick():
         found[call_id].append(finding)
-    return [anomalies(findings + bank.close(call_id)) for call_id, findings in found.items()]
+    return [closed(findings + bank.close(call_id)) for call_id, findings in found.items()]
 
 
 def beside_an_agent(*callers: Sound) -> list[np.ndarray]:
@@ -223,6 +239,28 @@ def test_audio_in_another_format_is_the_one_thing_that_is_said_of_its_channel_af
         assert found.detected_at <= 1100
         assert named in found.description
         assert named in found.recommendation
+
+
+def in_another_byte_order(sound: Sound) -> np.ndarray:
+    return misread(to_samples(sound), "<i2", ">i2").astype(np.float64)
+
+
+def test_while_a_channel_is_in_another_format_nobody_is_said_to_be_silent() -> None:
+    brief = channel(9000, [(500, 3000)], 2)
+    wrong, wrong_and_brief = in_another_byte_order(voice()[: 9000 * 8]), in_another_byte_order(brief)
+    for found in heard_of_each(to_samples(wrong, brief), to_samples(brief, wrong_and_brief), to_samples(wrong, wrong)):
+        assert {event.type for event in found} == {"wrong_format"}
+
+
+def test_a_pause_ends_where_audio_in_another_format_begins_and_counts_anew_after_it() -> None:
+    before, after = channel(6000, [(500, 1000)], 1), channel(10_000, [(500, 5000)], 3)
+    caller = np.concatenate([before, in_another_byte_order(voice()[: 5000 * 8]), after])
+    found = closed(hear(to_samples(caller, room(21_000, 4))), "wrong_format", "long_pause")
+    assert [(event.type, event.timestamp, event.duration) for event in found] == [
+        ("long_pause", 1000, 5000),
+        ("wrong_format", 6000, 6000),
+        ("long_pause", 16_000, 5000),
+    ]
 
 
 def test_loud_noise_is_no_wrong_format_but_evenly_spread_bytes_are() -> None:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from analysis import CallBank, Finding
 from analysis.audio import Encoding
 from analysis.features import FRAME_MS, Features
-from analysis.findings import CallEvent, State
+from analysis.findings import Heard, State
 from analysis.lookahead import LOOK_AHEAD_FRAMES
 from analysis.rows import Bools, Ints, Rows
 from analysis.vad import Probabilities, VoiceActivity
@@ -100,7 +100,7 @@ def hear(samples: Samples, channels: Sequence[str] = ("caller", "agent")) -> lis
     return [finding for _, finding in bank.tick()] + bank.close("c")
 
 
-def closed(findings: Iterable[Finding], *types: str) -> list[CallEvent]:
+def closed(findings: Iterable[Finding], *types: str) -> list[Heard]:
     """The events of some types in their final form."""
     return [f.event for f in findings if f.state is State.CLOSED and (not types or f.event.type in types)]
 
