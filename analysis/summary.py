@@ -40,7 +40,7 @@ class CallSummary:
         self._longest_pause_ms = 0
         self._burden: Counter[int] = Counter()  # by minute, weighed by severity
         self._moods: Counter[str] = Counter()
-        self._scores: list[int] = []  # hundredths of the MOS, 0.5 kB for an hour
+        self._scored, self._scores = 0, 0  # windows, and the sum of their MOS in hundredths
 
     def take(self, finding: Finding) -> None:
         """One step of a finding; only its end counts, when all is known of it."""
@@ -64,14 +64,15 @@ class CallSummary:
     def take_result(self, result: AnalysisResult) -> None:
         """How the call is at a time."""
         if result.quality:
-            self._scores.append(int(100 * result.quality.mos_score))  # rounded down, as it is told
+            self._scored += 1
+            self._scores += int(100 * result.quality.mos_score)  # rounded down, as it is told
         if result.sentiment and result.sentiment.basis != "prosody":
             self._moods[result.sentiment.sentiment] += 1
 
     @property
     def mos_score(self) -> float | None:
         """Mean of the windows' scores, 1..4.5, two decimals rounded down; None where none was judged."""
-        return sum(self._scores) // len(self._scores) / 100 if self._scores else None
+        return self._scores // self._scored / 100 if self._scored else None
 
     def text(self, stats: CallStats) -> str:
         """Two or three sentences for a supervisor: who spoke how much, what happened, how it sounded."""

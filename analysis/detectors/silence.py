@@ -36,7 +36,7 @@ class Silence(Rows):
     - `quiet`: nobody active for 5 s. What may turn out to be music holds the decision back.
 
     The time that a digital silence or a hold took does not count for one_way, nor that of any for quiet, nor
-    that of a channel in a wrong format for either: what is said on it is not known.
+    that of a channel in a wrong format for either: what is said on it is not known, and no music.
     Two channels that carry the same have no party that is not heard.
     """
 
@@ -84,7 +84,7 @@ class Silence(Rows):
     def _judge_hold(self, now: Moment) -> None:
         music = now.music
         self.hold.close(now.stepping & ~music.on, np.maximum(now.end - music.low, self.hold.onset))
-        opens = now.stepping & music.on & ~self.hold.open & ~self.digital.open
+        opens = now.stepping & music.on & ~self.hold.open & ~self.digital.open & ~now.misread
         opens &= now.heard & (now.end - music.known >= self._limits.hold_certain_frames)
         opens &= now.end - music.since >= self._limits.hold_frames
         self.hold.begin(opens, music.since, now.end, LOW, now)

@@ -64,6 +64,44 @@ def test_of_a_call_without_any_sound_only_its_quiet_is_told(name: str) -> None:
     assert (event.type, event.metadata["kind"], event.timestamp, event.duration) == ("silence", "quiet", 0, 20_000)
 
 
+@pytest.mark.parametrize("name", ["full-scale noise", "full-scale squares", "alternating samples"])
+def test_of_a_channel_that_is_all_noise_only_its_format_is_told(name: str) -> None:
+    found = closed(hear(ODD[name]))
+    assert [(event.type, event.channel) for event in found] == [("wrong_format", "caller"), ("wrong_format", "agent")]
+
+
+def test_a_constant_offset_changes_nothing() -> None:
+    samples = call(9000, [(500, 3000)], [(3500, 6000)], talk)
+    offset = np.array([6000, -9000], np.int16)
+    said = [(event.type, event.channel, event.timestamp, event.duration) for event in closed(hear(samples))]
+    assert said == [
+        (event.type, event.channel, event.timestamp, event.duration) for event in closed(hear(samples + offset))
+    ]
+    assert len(said) == 2
+
+
+@pytest.mark.parametrize("names", [(), ("a", "b", "c"), ("a", "a"), ("a", ""), ("all", "b")])
+def test_a_call_of_other_than_one_or_two_named_channels_is_refused(names: tuple[str, ...]) -> None:
+    with pytest.raises(ValueError, match="channels"):
+        CallAnalyzer(channels=names)
+
+
+@pytest.mark.parametrize(("odd", "named"), [(np.nan, "sample 1 is nan"), (-np.inf, "sample 1 is -inf")])
+def test_of_a_recording_with_a_sample_that_is_no_number_the_rest_is_told_and_where_it_is(
+    odd: float, named: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "odd.wav"
+    samples = np.zeros(16_000, "<f4")
+    samples[8001] = odd
+    path.write_bytes(wav(samples.tobytes(), tag=3, bits=32))
+    assert main([str(path), "--json"]) == 1
+    out, err = capsys.readouterr()
+    first, *_, last = map(json.loads, out.splitlines())
+    assert (first["record"], last["record"]) == ("stream", "summary")
+    assert err.count("\n") == 1
+    assert f"in the block at sample 8000: {named}" in err
+
+
 def test_a_channel_that_stops_is_told_while_the_call_goes_on() -> None:
     bank = bank_of("c")
     bank.push("c", TWO_TALKS)
