@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 BENCHMARKS := fanout latency connections hearing_speed ingest accuracy history
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
-.PHONY: run test check fuzz bench format clean
+.PHONY: run test check fuzz soak bench format clean
 
 run: $(VENV)/.run
 	@$(BIN)/python -m alertsite.firstrun
@@ -24,6 +24,9 @@ check: $(VENV)/.dev
 
 fuzz: $(VENV)/.dev
 	FUZZ_MESSAGES=$${FUZZ_MESSAGES:-200000} $(BIN)/python -m pytest -s tests/socket/test_fuzz.py
+
+soak: $(VENV)/.dev
+	$(BIN)/python -m benchmarks.endurance $(ARGS)
 
 bench: $(VENV)/.bench
 	@for name in $(BENCHMARKS); do \

@@ -13,7 +13,9 @@ from benchmarks.definitions import Label, Spurt
 from benchmarks.impairments import (
     Echo,
     Loss,
+    Misreading,
     Sound,
+    Step,
     clip,
     gain,
     level_dbov,
@@ -153,6 +155,9 @@ class Manner:
 POLITE = Manner(interruption=0, pause=0, backchannel=0, spike=0, again=0.2)
 """Two people who never speak at once or long wait, so nothing is to be found."""
 
+SLOW = Manner(interruption=0, pause=0.85, again=0.05, backchannel=0, spike=0, line_s=(1.2, 5.0))
+"""Two people who hardly talk."""
+
 IN_TURN = Manner(interruption=0, pause=0.05, again=0.1, backchannel=0, spike=0, line_s=(2.6, 7.0), gap_s=(0.3, 1.2))
 """For mono: every change of the speaker is at a pause, with 2 s or more on each side."""
 
@@ -203,6 +208,8 @@ class Damage:
         loss: packets lost on both channels.
         other: sounds in place of a channel's own: (channel, first hop, sound), such as music on hold.
         dead: digital silence on a channel: (channel, first hop, hop after the last).
+        step: a gain that changes.
+        misread: a channel in another format than it is taken for.
     """
 
     noise: Noise | None = None
@@ -213,6 +220,8 @@ class Damage:
     loss: Loss | None = None
     other: tuple[tuple[int, int, Sound], ...] = ()
     dead: tuple[tuple[int, int, int], ...] = ()
+    step: Step | None = None
+    misread: Misreading | None = None
 
 
 @dataclass(frozen=True)
@@ -223,7 +232,7 @@ class LabelledCall:
         samples: int16 (n, channels), at `rate_hz`.
         channels: their names; a mono call has one, `mixed`.
         active: (channels, hops of 10 ms), where the clean speech is active.
-        labels: events and lasting faults.
+        labels: events; what is wrong with its audio, `benchmarks.faults` knows.
         lost: where packets were lost, ms, by channel.
         damage: what the line did to it.
     """
@@ -261,7 +270,10 @@ def render(
     sound = [one + room_tone(len(one), rate_hz, random) for one in clean]
     lost = _damage(sound, damage, rate_hz, random)
     labels = _events(clean, active, rate_hz, damage)
-    return LabelledCall(to_int16(sound), rate_hz, CHANNELS, active, labels, lost, damage)
+    samples = to_int16(sound)
+    if damage.misread:
+        damage.misread.apply(samples)
+    return LabelledCall(samples, rate_hz, CHANNELS, active, labels, lost, damage)
 
 
 def mixed(lines: Sequence[Line], seconds: float, rate_hz: int, random: np.random.Generator) -> LabelledCall:
@@ -297,6 +309,8 @@ def _clean(lines: Sequence[Line], hops: int, rate_hz: int) -> tuple[list[Sound],
 def _damage(sound: list[Sound], damage: Damage, rate_hz: int, random: np.random.Generator) -> list[list[Spurt]]:
     """Do to the channels what the line does, in the order of the path; where packets were lost, ms."""
     hop = rate_hz // HOPS_PER_S
+    if damage.step:
+        damage.step.apply(sound, rate_hz)
     for channel, start, other in damage.other:
         sound[channel][start * hop : start * hop + len(other)] = other
     if damage.noise:

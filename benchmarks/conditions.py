@@ -4,10 +4,12 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from analysis.audio import Encoding
 from benchmarks.calls import (
     HOPS_PER_S,
     IN_TURN,
     POLITE,
+    SLOW,
     SPEECH_DBOV,
     Damage,
     LabelledCall,
@@ -18,11 +20,13 @@ from benchmarks.calls import (
     mixed,
     render,
 )
-from benchmarks.impairments import Echo, Fill, Loss, Sound, gain, level_dbov
+from benchmarks.impairments import Echo, Fill, Loss, Misreading, Sound, Step, gain, level_dbov
 from training.material import music, voices
 from training.noises import noises, signals
 
 CALL_S = 120
+SNR_DB = (20, 10, 5, 0)
+ERL_DB = (10, 14, 18, 22, 26, 30)
 RATE_HZ = 8000
 AGENT = 1
 OTHER_SOUND_FROM_S, OTHER_SOUND_S = 31, 50
@@ -107,6 +111,29 @@ def _instead_of_speech(sound: Sound, studio: Studio, random: np.random.Generator
 def polite(studio: Studio, random: np.random.Generator) -> LabelledCall:
     """A call in which nothing is wrong."""
     return studio.talk(random, manner=POLITE)
+
+
+def nearly_noisy(studio: Studio, random: np.random.Generator) -> LabelledCall:
+    """A call in noise on either side of what is called noisy."""
+    snr_db = float(random.uniform(14, 26))
+    return studio.talk(random, Damage(noise=studio.any_noise(random), snr_db=snr_db), manner=POLITE)
+
+
+def stepped(studio: Studio, random: np.random.Generator) -> LabelledCall:
+    """A call one party of which becomes quieter after a minute, by more or less than what is called inconsistent."""
+    step = Step(channel=int(random.integers(2)), at_s=CALL_S / 2, db=-float(random.uniform(5, 18)))
+    return studio.talk(random, Damage(step=step), manner=POLITE)
+
+
+def slow(studio: Studio, random: np.random.Generator) -> LabelledCall:
+    """A call in which hardly anybody talks."""
+    return studio.talk(random, manner=SLOW)
+
+
+def misread(studio: Studio, random: np.random.Generator) -> LabelledCall:
+    """A call one channel of which is read in another format than it was written in."""
+    misreading = Misreading(int(random.integers(2)), list(Encoding)[int(random.integers(len(Encoding)))])
+    return studio.talk(random, Damage(misread=misreading), manner=POLITE)
 
 
 def one_sided(studio: Studio, random: np.random.Generator) -> LabelledCall:

@@ -1,4 +1,5 @@
-"""What a line does to the sound of a call: noise, echo, clipping, lost packets, a codec. All of it is seeded."""
+"""What a line does to the sound of a call: noise, echo, clipping, lost packets, other gains and formats. All of it is
+seeded."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -7,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.signal import butter, sosfilt
 
+from analysis.audio import Encoding, decode
 from benchmarks.definitions import Spurt, runs
 
 Sound = NDArray[np.float64]
@@ -101,6 +103,36 @@ class Loss:
                 return before.copy()
             case Fill.COMFORT:
                 return random.standard_normal(len(before)) * gain(_COMFORT_DBOV)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """From `at_s` on `channel` is `db` louder than before."""
+
+    channel: int
+    at_s: float
+    db: float
+
+    def apply(self, sound: list[Sound], rate_hz: int) -> None:
+        """Change the gain."""
+        sound[self.channel][round(self.at_s * rate_hz) :] *= gain(self.db)
+
+
+@dataclass(frozen=True, slots=True)
+class Misreading:
+    """The 16-bit samples of `channel` are taken for G.711 codes, or for samples of the other byte order (`encoding`
+    linear16)."""
+
+    channel: int
+    encoding: Encoding
+
+    def apply(self, samples: NDArray[np.int16]) -> None:
+        """Read them so: codes are twice as many as samples, of which half are kept."""
+        written = np.ascontiguousarray(samples[:, self.channel])
+        if self.encoding is Encoding.LINEAR16:
+            samples[:, self.channel] = written.byteswap()
+        else:
+            samples[:, self.channel] = decode(written.tobytes(), self.encoding)[: len(written)]
 
 
 def clip(sound: Sound, by_db: float) -> Sound:

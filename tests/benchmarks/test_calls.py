@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from analysis.audio import Encoding, decode
 from benchmarks.calls import (
     IN_TURN,
     POLITE,
@@ -20,7 +21,7 @@ from benchmarks.calls import (
     render,
 )
 from benchmarks.definitions import runs
-from benchmarks.impairments import Echo, Fill, Loss, clip, gain, level_dbov
+from benchmarks.impairments import Echo, Fill, Loss, Misreading, Step, clip, gain, level_dbov
 from benchmarks.scoring import Span
 
 HZ = 8000
@@ -134,3 +135,19 @@ def test_music_and_dead_air_are_labelled_as_such() -> None:
     assert not held.speech[1].any()
     assert Span("silence/digital", "agent", 1000, 9000) in dead.labels
     assert not dead.samples[8000:72_000, 1].any()
+
+
+def test_a_step_changes_one_channels_level_from_a_time_on() -> None:
+    made = call([Line(0, 0, said(10)), Line(1, 0, said(10, 1))], Damage(step=Step(1, 5, -14)))
+    levels = [dbov(part) for part in (made.samples[:40_000, 1], made.samples[40_000:, 1], made.samples[40_000:, 0])]
+    assert levels == pytest.approx([SPEECH_DBOV, SPEECH_DBOV - 14, SPEECH_DBOV], abs=0.3)
+
+
+@pytest.mark.parametrize("encoding", list(Encoding))
+def test_a_misread_channel_has_the_bytes_of_the_right_one(encoding: Encoding) -> None:
+    lines = [Line(0, 100, said(3)), Line(1, 100, said(3, 1))]
+    right, wrong = call(lines).samples, call(lines, Damage(misread=Misreading(1, encoding))).samples
+    assert np.array_equal(wrong[:, 0], right[:, 0])
+    written = right[:, 1].tobytes()
+    read = right[:, 1].byteswap() if encoding is Encoding.LINEAR16 else decode(written, encoding)[: len(right)]
+    assert np.array_equal(wrong[:, 1], read)
