@@ -7,7 +7,7 @@ import numpy as np
 from analysis.detectors.lives import Desk, Lives, rank_by
 from analysis.features import FRAMES_PER_S
 from analysis.moment import Moment
-from analysis.rows import Rows, counts, either, higher
+from analysis.rows import Rows, counts, either, higher, some
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,8 @@ class LongPause(Rows):
         self.lives.close(now.stepping & resumed, speech_onset)
         music, misread = (now.stepping & either(where) for where in (now.music.on, now.misread))
         self.lives.close(music, np.maximum(higher(now.music.since), self.lives.onset))
-        self.lives.close(misread, np.maximum(higher(now.misread_from), self.lives.onset))
+        if some(misread):
+            self.lives.close(misread, np.maximum(higher(now.misread_from), self.lives.onset))
         hold = music | misread
         np.copyto(self.hold_until, now.end, where=hold)
         nobody = now.stepping & ~hold & ~either(spurts.running)

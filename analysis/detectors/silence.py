@@ -7,7 +7,7 @@ import numpy as np
 from analysis.detectors.lives import HIGH, LOW, Desk, Lives
 from analysis.features import FRAMES_PER_S
 from analysis.moment import Moment
-from analysis.rows import CHANNELS, Bools, Ints, Rows, counts, either, flags, higher
+from analysis.rows import CHANNELS, Bools, Ints, Rows, counts, either, flags, higher, some
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +118,8 @@ class Silence(Rows):
         spurts = now.spurts
         resumed, speech_onset = spurts.resumed()
         self.quiet.close(now.stepping & resumed, speech_onset)
-        self.quiet.close(now.stepping & either(now.misread), np.maximum(higher(now.misread_from), self.quiet.onset))
+        if some(now.misread):
+            self.quiet.close(now.stepping & either(now.misread), np.maximum(higher(now.misread_from), self.quiet.onset))
         taken = either(self.digital.open | self.hold.open | self.one_way.open | now.misread)
         np.copyto(self.quiet_from, now.end, where=now.stepping & taken)
         onset = np.maximum(higher(spurts.until), self.quiet_from)
