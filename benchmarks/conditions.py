@@ -120,8 +120,10 @@ def nearly_noisy(studio: Studio, random: np.random.Generator) -> LabelledCall:
 
 
 def stepped(studio: Studio, random: np.random.Generator) -> LabelledCall:
-    """A call one party of which becomes quieter after a minute, by more or less than what is called inconsistent."""
-    step = Step(channel=int(random.integers(2)), at_s=CALL_S / 2, db=-float(random.uniform(5, 18)))
+    """A call one party of which is quieter, always or from the middle on, by more or less than what is called
+    inconsistent."""
+    since_s = float(random.choice([0, CALL_S / 2]))
+    step = Step(channel=int(random.integers(2)), at_s=since_s, db=-float(random.uniform(5, 18)))
     return studio.talk(random, Damage(step=step), manner=POLITE)
 
 
