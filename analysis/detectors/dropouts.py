@@ -1,6 +1,7 @@
 """Dropouts: packets that were lost on the way, heard as holes or as stutter."""
 
-from collections import deque
+from array import array
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from math import log2
 from typing import NamedTuple
@@ -41,6 +42,29 @@ class _Loss(NamedTuple):
     hole: bool
 
 
+class _Losses:
+    """Losses of a channel in the order of their ends, the latest 1,000; 24 bytes each, as a bad line has hundreds an
+    hour."""
+
+    def __init__(self) -> None:
+        self._numbers = array("q")  # start_ms, end_ms and hole of each
+
+    def __iter__(self) -> Iterator[_Loss]:
+        each = iter(self._numbers)
+        for start_ms, end_ms, hole in zip(each, each, each, strict=True):
+            yield _Loss(start_ms, end_ms, bool(hole))
+
+    def append(self, loss: _Loss) -> None:
+        """Take the next one; if there are too many, forget the first."""
+        self._numbers.extend(loss)
+        del self._numbers[: -3 * _LISTED]
+
+    def forget(self, until_ms: int) -> None:
+        """Forget those that ended by then."""
+        while self._numbers and self._numbers[1] <= until_ms:
+            del self._numbers[:3]
+
+
 class Dropouts(Rows):
     """Finds channels that lost 40 ms or more within a minute: see `analysis.losses`.
 
@@ -54,7 +78,7 @@ class Dropouts(Rows):
         self._limits, self._levels = thresholds, levels
         self.condition = Condition(desk, "dropouts", CHANNELS, self._account, ends_after_s=thresholds.ends_after_s)
         self._holes, self._repeats = Holes(thresholds.losses, levels), Repeats(thresholds.losses)
-        self._losses: dict[tuple[int, int], deque[_Loss]] = {}  # of the anomaly, or of the last minute without one
+        self._losses: dict[tuple[int, int], _Losses] = {}  # of the anomaly, or of the last minute without one
         self.sure_ms = counts(CHANNELS, _WINDOW_S)  # of each second of the last minute: what was lost for sure,
         self.hole_ms = counts(CHANNELS, _WINDOW_S)  # what holes took,
         self.holes = counts(CHANNELS, _WINDOW_S)  # how many there were,
@@ -94,11 +118,10 @@ class Dropouts(Rows):
             self._remember(row, place, _Loss(start_ms, end_ms, hole))
 
     def _remember(self, row: int, place: int, loss: _Loss) -> None:
-        losses = self._losses.setdefault((row, place), deque(maxlen=_LISTED))
+        losses = self._losses.setdefault((row, place), _Losses())
         losses.append(loss)
         if not self.condition.open[row, place]:
-            while losses[0].end_ms <= loss.end_ms - _WINDOW_MS:
-                losses.popleft()
+            losses.forget(loss.end_ms - _WINDOW_MS)
 
     def _judge(self, now: Moment) -> None:
         rows, limits = now.seconds, self._limits

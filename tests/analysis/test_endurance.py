@@ -79,6 +79,23 @@ def test_a_thousand_calls_in_a_row_leave_nothing_behind() -> None:
     assert abs(held[-1] - held[1]) < 2000
 
 
+def test_a_line_that_loses_packets_all_the_time_costs_little_more_than_a_good_one() -> None:
+    bank = CallBank(vad=LevelVad())
+    bank.open("c")
+    lossy = SAMPLES[: 3000 * 8].copy()
+    for at in range(0, len(lossy), 800):  # one packet in five
+        lossy[at : at + 160] = 0
+    held = []
+    for _ in range(12):
+        bank.push("c", lossy)
+        bank.tick()
+        held.append(held_bytes(bank))
+    closed = bank.close("c")
+    (dropouts,) = [f.event for f in closed if f.event.type == "dropouts" and f.event.channel == "caller"]
+    assert dropouts.metadata["count"] > 200
+    assert held[-1] - held[3] < 2 * 24 * 330, "480 losses, in 24 bytes each and some air"
+
+
 def test_a_finding_that_never_ends_is_held_once() -> None:
     bank = CallBank(vad=LevelVad())
     bank.open("c")
