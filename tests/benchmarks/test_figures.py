@@ -1,15 +1,16 @@
 """What the accuracy benchmark counts, over calls of which both the truth and what was heard are made up."""
 
-from typing import Any
+import json
+from typing import Any, cast
 
 import numpy as np
 import pytest
 
-from benchmarks import figures
+from benchmarks import accuracy, faults, figures
 from benchmarks.calls import Damage, LabelledCall, Line
 from benchmarks.conditions import ERL_DB
 from benchmarks.figures import Row
-from benchmarks.heard import Calls, Heard
+from benchmarks.heard import Bench, Calls, Heard
 from benchmarks.impairments import Echo, Fill, Loss
 from tests.benchmarks.test_calls import call, said
 
@@ -86,3 +87,26 @@ def test_confidences_are_gathered_by_type_and_over_all() -> None:
     bins = figures.confidences(calls())
     assert [(one.count, one.right) for one in bins["echo"]] == [(len(ERL_DB), 1.0)]
     assert [(one.count, one.right) for one in bins["all"]] == [(len(ERL_DB) + 3, 1.0)]
+
+
+class Told:
+    """A bench that knows what would be heard."""
+
+    def __init__(self) -> None:
+        self.calls: dict[str, list[Heard]] = {}
+
+    def run(self, condition: str, make: object, count: int, rate_hz: int = 8000, *, with_peers: bool = False) -> None:
+        one = calls().get(condition, [heard(call([Line(0, 100, said(3)), Line(1, 300, said(2.5))], seconds=90))])[0]
+        self.calls[condition] = [Heard(one.call, one.records, one.speech, {"webrtcvad": one.speech})] * count
+
+
+@pytest.mark.parametrize("quick", [True, False])
+def test_every_condition_is_in_a_table_with_its_targets_and_the_record_is_json(quick: bool) -> None:
+    bench = Told()
+    accuracy.hear_all(cast(Bench, bench), quick=quick)
+    results = accuracy.Results.of(bench.calls)
+    printed = "\n".join(results.tables())
+    for said_of in (*figures.LEAST_F1, *faults.ANOMALIES, "P.56", "E-model", "moods", "hold music", "tones"):
+        assert said_of.replace("speech", "Speech, F1") in printed
+    assert "≥ 0.95  missed" in printed
+    assert json.loads(json.dumps(results.record()))["anomalies"]["echo"]["labels"] > 0
