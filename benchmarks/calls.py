@@ -235,6 +235,7 @@ class LabelledCall:
         labels: events; what is wrong with its audio, `benchmarks.faults` knows.
         lost: where packets were lost, ms, by channel.
         damage: what the line did to it.
+        raised_voices: some of it is said much louder.
     """
 
     samples: NDArray[np.int16]
@@ -244,6 +245,7 @@ class LabelledCall:
     labels: list[Span]
     lost: list[list[Spurt]] = field(default_factory=list)
     damage: Damage = field(default_factory=Damage)
+    raised_voices: bool = False
 
     @property
     def seconds(self) -> float:
@@ -273,7 +275,7 @@ def render(
     samples = to_int16(sound)
     if damage.misread:
         damage.misread.apply(samples)
-    return LabelledCall(samples, rate_hz, CHANNELS, active, labels, lost, damage)
+    return LabelledCall(samples, rate_hz, CHANNELS, active, labels, lost, damage, _raised(lines))
 
 
 def mixed(lines: Sequence[Line], seconds: float, rate_hz: int, random: np.random.Generator) -> LabelledCall:
@@ -289,7 +291,11 @@ def mixed(lines: Sequence[Line], seconds: float, rate_hz: int, random: np.random
         *_spans("speaker_change", "mixed", _changes(lines)),
         *_spans("volume_spike", "mixed", _spikes(sum(clean), either[0], rate_hz)),
     ]
-    return LabelledCall(to_int16([sound]), rate_hz, ("mixed",), either, labels)
+    return LabelledCall(to_int16([sound]), rate_hz, ("mixed",), either, labels, raised_voices=_raised(lines))
+
+
+def _raised(lines: Sequence[Line]) -> bool:
+    return any(line.gain_db for line in lines)
 
 
 def _clean(lines: Sequence[Line], hops: int, rate_hz: int) -> tuple[list[Sound], NDArray[np.bool_]]:

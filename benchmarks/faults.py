@@ -54,7 +54,7 @@ def truth(call: LabelledCall, type: str, channel: str) -> Truth | None:
         case "background_noise":
             return _noise(call, place)
         case "distortion":
-            return None if _raised_voices(call) else Truth(place in damage.clipped)
+            return None if call.raised_voices else Truth(place in damage.clipped)
         case "dropouts":
             lossy = damage.loss
             return None if lossy and lossy.fill is Fill.COMFORT else Truth(lossy is not None)
@@ -89,15 +89,10 @@ def _noise(call: LabelledCall, place: int) -> Truth | None:
 
 
 def _volume(call: LabelledCall, place: int) -> Truth | None:
-    if _raised_voices(call) or call.damage.other:
+    if call.raised_voices or call.damage.other:
         return None
     step = call.damage.step
     return _beyond(abs(step.db) - INCONSISTENT_ABOVE_DB, 3.0) if step and step.channel == place else NOT
-
-
-def _raised_voices(call: LabelledCall) -> bool:
-    """Some lines are so much louder that they are overdriven, and the level of 10 s changes."""
-    return any(label.type == "volume_spike" for label in call.labels)
 
 
 def judged(call: LabelledCall, anomalies: Iterable[Record]) -> Iterator[tuple[str, float, bool]]:

@@ -48,6 +48,11 @@ def test_losses_that_cannot_be_heard_count_neither_way() -> None:
         assert truth(call([], Damage(loss=Loss(0.1, 1.5, fill))), "dropouts", "caller") == expected
 
 
+def test_of_raised_voices_neither_clipping_nor_levels_are_known() -> None:
+    made = call([Line(0, 100, said(3)), Line(0, 500, said(3), gain_db=15)], Damage(clipped=(0,), clipped_db=8))
+    assert [truth(made, type, "caller") for type in ("distortion", "volume_inconsistency")] == [None, None]
+
+
 def test_a_call_is_as_silent_as_its_most_silent_minute() -> None:
     made = call([Line(0, 0, said(20)), Line(1, 7000, said(10))], seconds=90)
     assert most_silent_percent(made) == pytest.approx(50 / 60 * 100, abs=0.1)
