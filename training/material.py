@@ -163,7 +163,10 @@ def _kept(name: str, rate_hz: int, make: Callable[[int], Iterator[Clip]]) -> lis
     if not path.exists():
         CACHE.mkdir(parents=True, exist_ok=True)
         clips = list(make(rate_hz))
-        np.savez(path, samples=np.concatenate(clips), lengths=[len(clip) for clip in clips])
+        with TemporaryDirectory(dir=CACHE) as folder:  # whoever finds it finds it whole
+            made = Path(folder) / path.name
+            np.savez(made, samples=np.concatenate(clips), lengths=[len(clip) for clip in clips])
+            made.replace(path)
     with np.load(path) as kept:
         return np.split(kept["samples"], np.cumsum(kept["lengths"])[:-1])
 
