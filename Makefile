@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-BENCHMARKS := fanout latency connections hearing_speed ingest accuracy history
+BENCHMARKS := fanout latency connections hearing_speed ingest accuracy history quality
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
 .PHONY: run test check fuzz soak bench format clean
@@ -61,4 +61,5 @@ $(VENV)/.bench: requirements-bench.txt $(VENV)/.dev
 	@echo "Installing what benchmarks are measured beside into $(VENV) ..."
 	@$(PIP) -r requirements-bench.txt
 	@$(PIP) --no-deps 'silero-vad>=6.2,<7'
+	@$(PIP) 'pesq>=0.0.4,<0.1' || echo "Without a C compiler there is no pesq, and no benchmarks.quality." >&2
 	@touch $@

@@ -1,0 +1,154 @@
+"""How near the quality that is rated by what a network tells comes to PESQ, which hears the original as well.
+
+`python -m benchmarks.quality [--quick]` sends voices unseen in training over lines of known codecs and losses, scores
+each beside its original with PESQ (ITU-T P.862, as the opinion score of P.862.1), and prints how the E-model's score of
+what the network tells of the same line goes with that: a table and, last, one line of JSON. Needs the package `pesq`,
+`sox` with `libsox-fmt-all`, and the Debian packages of `benchmarks.accuracy`.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+from dataclasses import dataclass
+from importlib.util import find_spec
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.signal import butter, sosfilt
+
+from analysis.emodel import burst_ratio, mos
+from analysis.quality import NetworkSample, network_rating
+from benchmarks.accuracy import missing
+from benchmarks.definitions import Spurt
+from benchmarks.impairments import PACKET_MS, Fill, Loss, Sound, gain, level_dbov, room_tone
+from training.lines import Exchange
+from training.noises import RATE_HZ
+
+LINE_S = 8
+LEAST_SPEECH_S = 3.0
+SPEECH_DBOV = -24.0
+TELEPHONE_HZ = (300, 3400)
+LOST_PERCENT, BURSTS = (0.0, 0.5, 1.0, 2.0, 5.0, 10.0), (1.0, 2.0)
+CODECS = {"PCMU": "ul", "PCMA": "al", "GSM": "gsm"}
+"""By the name in SDP, as sox calls them."""
+
+TARGET_PEARSON = 0.92
+CHANCES, QUICK_CHANCES = 6, 1
+"""How often every codec, fill, loss and burst is tried."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """What a line was, and its score, 1..4.55, by PESQ and 1..4.5 by what its network tells."""
+
+    codec: str
+    fill: str
+    pesq: float
+    told: float
+
+
+def main() -> int:
+    """Run the command."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.quality", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="a sixth of the lines")
+    options = parser.parse_args()
+    if not find_spec("pesq"):
+        sys.stderr.write("The package pesq is not installed: pip install pesq (it needs a C compiler)\n")
+        return 1
+    if absent := missing():
+        sys.stderr.write(f"The voices are in Debian packages: apt-get install {' '.join(absent)}\n")
+        return 1
+    lines = lines_of(QUICK_CHANCES if options.quick else CHANCES)
+    figures = {name: compare(chosen) for name, chosen in groups(lines).items()}
+    for name, row in figures.items():
+        sys.stdout.write(f"{name:>20}: " + ", ".join(f"{what} {value}" for what, value in row.items()) + "\n")
+    limits = {"pearson": TARGET_PEARSON}
+    sys.stdout.write(json.dumps({"benchmark": "quality", "quick": options.quick, **figures, "target": limits}) + "\n")
+    return 0
+
+
+def lines_of(chances: int) -> list[Line]:
+    """Every codec, fill, loss and burst so many times, each line with another voice."""
+    random = np.random.default_rng(862)
+    exchange = Exchange("test")
+    return [
+        spoilt(telephoned(exchange, random), codec, Loss(percent / 100, burst, fill), random)
+        for _ in range(chances)
+        for codec in CODECS
+        for fill in (Fill.ZERO, Fill.REPEAT)
+        for percent in LOST_PERCENT
+        for burst in BURSTS
+    ]
+
+
+def telephoned(exchange: Exchange, random: np.random.Generator) -> Sound:
+    """Speech as a telephone sends it, as P.862 asks for: else PESQ takes the codec's own noise for a fault where a
+    voice has nothing."""
+    samples = LINE_S * RATE_HZ
+    while True:
+        speech, active = exchange.talk(samples, random)
+        if np.count_nonzero(active) * PACKET_MS >= 1000 * LEAST_SPEECH_S:
+            break
+    sent = sosfilt(butter(3, TELEPHONE_HZ, "bandpass", fs=RATE_HZ, output="sos"), speech)
+    loudness_dbov = level_dbov(sent[np.repeat(active, RATE_HZ * PACKET_MS // 1000)])
+    return sent * gain(SPEECH_DBOV - loudness_dbov) + room_tone(samples, RATE_HZ, random)
+
+
+def spoilt(original: Sound, codec: str, loss: Loss, random: np.random.Generator) -> Line:
+    """The line of this codec and loss, and both scores."""
+    from pesq import pesq  # an optional peer
+
+    heard = coded(original, CODECS[codec])
+    lost = loss.apply(heard, RATE_HZ, random) if loss.share else []
+    score = pesq(RATE_HZ, _int16(original), _int16(heard), "nb")
+    told = network_rating(sample_of(lost, codec, loss.fill))
+    assert told is not None, "a loss is told"
+    return Line(codec, loss.fill, float(score), mos(told))
+
+
+def coded(sound: Sound, kind: str) -> Sound:
+    """Through a codec of sox and back."""
+    raw = ["-t", "raw", "-r", str(RATE_HZ), "-e", "signed", "-b", "16", "-c", "1"]
+    line = ["-t", kind, "-r", str(RATE_HZ), "-c", "1"]
+    sent = subprocess.run(
+        ["sox", "-D", *raw, "-", *line, "-"], input=_int16(sound).tobytes(), check=True, capture_output=True
+    )
+    back = subprocess.run(["sox", "-D", *line, "-", *raw, "-"], input=sent.stdout, check=True, capture_output=True)
+    return np.resize(np.frombuffer(back.stdout, dtype="<i2") / 32768.0, len(sound))
+
+
+def sample_of(lost: list[Spurt], codec: str, fill: Fill) -> NetworkSample:
+    """What a network tells of these losses; a receiver that fills them with zeros conceals nothing."""
+    packets = sum(end - start for start, end in lost) // PACKET_MS
+    share = packets * PACKET_MS / (1000 * LINE_S)
+    named = "g711-noplc" if fill is Fill.ZERO and codec != "GSM" else codec
+    return NetworkSample(loss_pct=100 * share, burst_r=burst_ratio(packets, len(lost), share), codec=named)
+
+
+def groups(lines: list[Line]) -> dict[str, list[Line]]:
+    """All lines, those of each codec, and those of each fill."""
+    return {
+        "all": lines,
+        **{codec: [line for line in lines if line.codec == codec] for codec in CODECS},
+        **{str(fill): [line for line in lines if line.fill == fill] for fill in (Fill.ZERO, Fill.REPEAT)},
+    }
+
+
+def compare(lines: list[Line]) -> dict[str, float]:
+    """Correlation with PESQ, root mean square error, and how much too high the scores are in the mean."""
+    told, pesq = np.array([line.told for line in lines]), np.array([line.pesq for line in lines])
+    return {
+        "lines": len(lines),
+        "pearson": round(float(np.corrcoef(told, pesq)[0, 1]), 3),
+        "rmse": round(float(np.sqrt(np.mean(np.square(told - pesq)))), 2),
+        "bias": round(float(np.mean(told - pesq)), 2),
+    }
+
+
+def _int16(sound: Sound) -> NDArray[np.int16]:
+    return np.clip(np.rint(sound * 32768), -32768, 32767).astype(np.int16)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
