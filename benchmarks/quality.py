@@ -61,6 +61,7 @@ def main() -> int:
         return 1
     lines = lines_of(QUICK_CHANCES if options.quick else CHANCES)
     figures = {name: compare(chosen) for name, chosen in groups(lines).items()}
+    sys.stdout.write(f"What networks tell, beside PESQ; the target is a correlation of {TARGET_PEARSON}\n")
     for name, row in figures.items():
         sys.stdout.write(f"{name:>20}: " + ", ".join(f"{what} {value}" for what, value in row.items()) + "\n")
     limits = {"pearson": TARGET_PEARSON}
