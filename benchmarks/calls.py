@@ -340,6 +340,8 @@ def _events(clean: list[Sound], active: NDArray[np.bool_], rate_hz: int, damage:
     hold = [(start * HOP_MS, start * HOP_MS + len(other) // hop * HOP_MS) for _, start, other in damage.other]
     dead = [(start * HOP_MS, until * HOP_MS) for _, start, until in damage.dead]
     one_way = [definitions.one_way_silences(*two, end, DOUBT_MS) for two in ((a, b), (b, a))]
+    for channel, taken in zip((*(o[0] for o in damage.other), *(d[0] for d in damage.dead)), hold + dead, strict=True):
+        one_way[channel] = _in_doubt_with(taken, one_way[channel])
     unheard = [label for labels in one_way for label in labels]
     spans = [
         *_spans("overlap", "all", definitions.overlaps(a, b, DOUBT_MS)),
@@ -359,6 +361,11 @@ def _events(clean: list[Sound], active: NDArray[np.bool_], rate_hz: int, damage:
     return spans + [
         Span("silence/digital", CHANNELS[one[0]], *where) for one, where in zip(damage.dead, dead, strict=True)
     ]
+
+
+def _in_doubt_with(taken: Spurt, labels: Sequence[Label]) -> list[Label]:
+    """Labels of which none is sure that meets a silence of a kind that comes before it."""
+    return [label._replace(sure=label.sure and (label.end <= taken[0] or taken[1] <= label.start)) for label in labels]
 
 
 def _spikes(clean: Sound, active: NDArray[np.bool_], rate_hz: int) -> list[Label]:

@@ -151,3 +151,10 @@ def test_a_misread_channel_has_the_bytes_of_the_right_one(encoding: Encoding) ->
     written = right[:, 1].tobytes()
     read = right[:, 1].byteswap() if encoding is Encoding.LINEAR16 else decode(written, encoding)[: len(right)]
     assert np.array_equal(wrong[:, 1], read)
+
+
+def test_who_is_not_heard_because_the_channel_is_dead_is_no_sure_one_way_silence() -> None:
+    lines = [Line(0, start, said(8)) for start in (0, 900, 1800)]
+    for damage, sure in ((None, True), (Damage(dead=((1, 100, 2700),)), False)):
+        made = call(lines, damage, seconds=27)
+        assert [label.sure for label in made.labels if label.type == "silence/one_way"] == [sure]
