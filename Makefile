@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-BENCHMARKS := fanout latency connections hearing_speed ingest accuracy history quality
+BENCHMARKS := fanout latency connections reconnect hearing_speed ingest accuracy history quality
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
 .PHONY: run test check fuzz soak bench format clean
