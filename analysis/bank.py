@@ -12,7 +12,7 @@ from analysis.audio import Encoding, decode, to_int16
 from analysis.features import FRAME_MS, FRAMES_PER_S, Features, measure
 from analysis.findings import AnalysisResult, Finding
 from analysis.framing import Track
-from analysis.listener import Detector, Listener, Thresholds
+from analysis.listener import FrameDetector, Listener, Thresholds
 from analysis.quality import NetworkSample
 from analysis.resampling import check_rate
 from analysis.rows import CHANNELS, Bools, Ints
@@ -51,8 +51,16 @@ class CallStats:
     late_ms: Mapping[str, int]
 
 
-_Frames = tuple[bytes, bytes, Bools]
+_Frames = tuple[bytes, bytes, Bools | None]
 """Frames of a channel, as `Track.take` gives them."""
+
+
+class _Taken(NamedTuple):
+    """The next frames of a call: how many, and by channel."""
+
+    call: "_Call"
+    number: int
+    frames: list[_Frames]
 
 
 class _Call:
@@ -124,19 +132,19 @@ class _Call:
             self._lose_until(until)
         return until - self.heard_frames
 
-    def take(self, limit: int) -> list[_Frames]:
-        """The next frames by channel; nothing if there are none, or if that fails.
+    def take(self, limit: int) -> _Taken | None:
+        """The next frames, if there are any and taking them does not fail.
 
         This is where a call is on its own. What fails later, when all are heard in lock-step, fails for all.
         """
         if self.failure:
-            return []
+            return None
         try:
             count = self.settle(limit)
-            return [track.take(count) for track in self.tracks] if count > 0 else []
+            return _Taken(self, count, [track.take(count) for track in self.tracks]) if count > 0 else None
         except Exception as error:
             self.failure = error
-            return []
+            return None
 
     def finish(self) -> None:
         """No more audio comes: the shorter channel lacks the rest."""
@@ -166,7 +174,7 @@ class CallBank:
         self,
         thresholds: Thresholds | None = None,
         vad: VoiceActivity | None = None,
-        observers: Sequence[Detector] = (),
+        observers: Sequence[FrameDetector] = (),
     ) -> None:
         """`vad` replaces the engine's own voice activity; `observers` are told each step as the detectors are."""
         limits = thresholds or Thresholds()
@@ -310,24 +318,22 @@ class CallBank:
         found: list[tuple[str, Finding]] = []
         self.results = []
         waiting = list(calls)
-        while taken := [(call, frames) for call in waiting if (frames := call.take(_FRAMES_A_PASS))]:
+        while taken := [frames for call in waiting if (frames := call.take(_FRAMES_A_PASS))]:
             for row, finding in self._hear_pass(taken):
                 found.append((self._ids[row], finding))
-            waiting = [call for call, frames in taken if len(frames[0][-1]) == _FRAMES_A_PASS]  # may have more
+            waiting = [call for call, number, _ in taken if number == _FRAMES_A_PASS]  # may have more
         return found
 
-    def _hear_pass(self, taken: list[tuple[_Call, list[_Frames]]]) -> list[tuple[int, Finding]]:
+    def _hear_pass(self, taken: list[_Taken]) -> list[tuple[int, Finding]]:
         lengths = np.zeros(self._capacity, dtype=np.int64)
-        for call, frames in taken:
-            lengths[call.row] = len(frames[0][-1])
-            call.heard_frames += len(frames[0][-1])
+        lengths[[call.row for call, _, _ in taken]] = [number for _, number, _ in taken]
         batch = _Batch(int(lengths.max()), self._capacity)
-        for call, frames in taken:
-            for channel, track in enumerate(call.tracks):
-                batch.add(call.row, channel, track, frames[channel])
+        for call, number, frames in taken:
+            call.heard_frames += number
+            batch.add(call, number, frames)
         features, heard = batch.measure()
         found = self._listener.hear(features, heard, lengths)
-        for call, _ in taken:
+        for call, _, _ in taken:
             self.results += [
                 (self._ids[call.row], result) for result in call.vitals.judge_until(call.heard_frames * FRAME_MS)
             ]
@@ -367,38 +373,36 @@ class CallAnalyzer:
         return self._bank.stats(self._ID)
 
 
-class _Piece(NamedTuple):
-    """Consecutive frames of one track: the 10 ms before them, their bytes, which were heard, and where they belong in
-    a step."""
-
-    before: bytes
-    data: bytes
-    heard: Bools
-    place: int
-
-
 class _Batch:
     """Frames of many calls on their way to be measured, those of one encoding and rate together."""
 
     def __init__(self, steps: int, rows: int) -> None:
         self._shape = (steps, rows, CHANNELS)
         self._heard = np.zeros(self._shape, dtype=np.bool_)
-        self._groups: dict[tuple[Encoding, int], list[_Piece]] = defaultdict(list)
+        self._groups: dict[tuple[Encoding, int], _Group] = defaultdict(_Group)
 
-    def add(self, row: int, channel: int, track: Track, frames: _Frames) -> None:
-        """Put the next frames of a track into their place."""
-        piece = _Piece(*frames, row * CHANNELS + channel)
-        self._groups[track.frame_encoding, track.frame_rate].append(piece)
+    def add(self, call: _Call, number: int, frames: list[_Frames]) -> None:
+        """Put the next frames of a call into their places."""
+        track = call.tracks[0]
+        group = self._groups[track.frame_encoding, track.frame_rate]
+        for channel, (before, data, heard) in enumerate(frames):
+            group.before.append(before)
+            group.data.append(data)
+            group.counts.append(number)
+            group.columns.append(call.row * CHANNELS + channel)
+            if heard is not None:
+                group.unheard.append((call.row, channel, np.flatnonzero(~heard)))
 
     def measure(self) -> tuple[Features, Bools]:
         """Features of all frames and which of them were heard, (steps, rows, channels)."""
         fields: dict[str, NDArray[Any]] = {}
         for (encoding, rate), group in self._groups.items():
-            samples = decode(b"".join([piece.data for piece in group]), encoding)
-            samples = samples.reshape(-1, rate // FRAMES_PER_S)
-            measured = measure(samples, _before(group, samples, encoding), rate)
-            places = _places(group, self._shape[1] * CHANNELS)
-            self._heard.reshape(-1)[places] = np.concatenate([piece.heard for piece in group])
+            samples = decode(b"".join(group.data), encoding).reshape(-1, rate // FRAMES_PER_S)
+            measured = measure(samples, group.samples_before(samples, encoding), rate)
+            places = group.places(self._shape[1] * CHANNELS)
+            self._heard.reshape(-1)[places] = True
+            for row, channel, steps in group.unheard:
+                self._heard[steps, row, channel] = False
             for name in Features.__slots__:
                 value = getattr(measured, name)
                 field = fields.setdefault(name, np.zeros((*self._shape, *value.shape[1:]), dtype=value.dtype))
@@ -406,25 +410,36 @@ class _Batch:
         return Features(**fields), self._heard
 
 
-def _before(group: list[_Piece], samples: NDArray[np.int16], encoding: Encoding) -> NDArray[np.int16]:
-    """The 10 ms before each frame of a group: the end of the frame before, or what was taken earlier."""
-    hop = samples.shape[1] // HOPS
-    before = np.empty((len(samples), hop), dtype=np.int16)
-    before[1:] = samples[:-1, -hop:]
-    length = np.array([len(piece.heard) for piece in group])
-    earlier = decode(b"".join([piece.before for piece in group]), encoding)
-    before[np.cumsum(length) - length] = earlier.reshape(-1, hop)
-    return before
+class _Group:
+    """Consecutive frames of tracks, each with the 10 ms before them, its number of frames, and its column in a step."""
 
+    def __init__(self) -> None:
+        self.before: list[bytes] = []
+        self.data: list[bytes] = []
+        self.counts: list[int] = []
+        self.columns: list[int] = []
+        self.unheard: list[tuple[int, int, Ints]] = []  # row and channel of tracks that lack audio, and in which steps
 
-def _places(group: list[_Piece], stride: int) -> Ints:
-    """Where each frame of a group belongs in an array (steps, rows, channels) laid flat."""
-    place = np.array([piece.place for piece in group])
-    length = np.array([len(piece.heard) for piece in group])
-    first = np.repeat(np.cumsum(length) - length, length)
-    steps = np.arange(length.sum()) - first
-    places: Ints = np.repeat(place, length) + steps * stride
-    return places
+    def samples_before(self, samples: NDArray[np.int16], encoding: Encoding) -> NDArray[np.int16]:
+        """The 10 ms before each of the group's frames: the end of the frame before, or what was taken earlier."""
+        hop = samples.shape[1] // HOPS
+        before = np.empty((len(samples), hop), dtype=np.int16)
+        before[1:] = samples[:-1, -hop:]
+        before[self._firsts()] = decode(b"".join(self.before), encoding).reshape(-1, hop)
+        return before
+
+    def places(self, stride: int) -> Ints:
+        """Where each frame belongs in an array (steps, rows, channels) laid flat."""
+        counts = np.array(self.counts)
+        step = np.arange(counts.sum()) - np.repeat(self._firsts(), counts)
+        places: Ints = np.repeat(np.array(self.columns), counts) + step * stride
+        return places
+
+    def _firsts(self) -> Ints:
+        """The first frame of each track."""
+        counts = np.array(self.counts)
+        firsts: Ints = np.cumsum(counts) - counts
+        return firsts
 
 
 def _to_bytes(call: _Call, samples: Any, channel: int | None) -> bytes:

@@ -1,13 +1,13 @@
 """Echo: does a channel bring back what is said on the other, how late and how weak, and who speaks in spite of it?"""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from analysis.features import FRAMES_PER_S, SILENT_DBOV, Features
-from analysis.rows import CHANNELS, Bools, Floats, Ints, Rows, counts, flags, some, values
+from analysis.rows import CHANNELS, Bools, Floats, Ints, Pairs, Rows, counts, flags, last, pairs, shifted, some, values
 from analysis.spectrum import BANDS, HOPS, STEPS_PER_DB
 
 HOP_MS = 10
@@ -16,13 +16,11 @@ LAGS = 51
 
 Steps = NDArray[np.int16]
 Words = NDArray[np.uint64]
-Pairs = tuple[Ints, Ints]
-"""Rows and channels of the directions that something is done for: the channel may bring back the other one."""
-
 _BLOCK_FRAMES = 10
 _BLOCK_HOPS = _BLOCK_FRAMES * HOPS
 _PAST_HOPS = 56  # the longest delay, and what is before and after it
 _PAST_FRAMES = _PAST_HOPS // HOPS
+_KEPT_FRAMES = _PAST_FRAMES + _BLOCK_FRAMES
 _HOPS_AROUND = 3  # an echo falls between hops, and a room goes on sounding
 _PAIRS_AT_ONCE = 256  # they stay in the cache
 
@@ -64,6 +62,15 @@ class EchoThresholds:
     loud_fall_db: float = 0.02
 
 
+class _Line(NamedTuple):
+    """Frames of all rows, those kept from before and those of this pass: (frames, rows, channels)."""
+
+    levels: NDArray[np.uint8]  # and (HOPS, BANDS)
+    level_dbov: Floats
+    heard: Bools
+    speech: Bools  # the channel's own
+
+
 class Echo(Rows):
     """Finds echoes by the rise and fall of levels in bands, and says which speech they are.
 
@@ -76,6 +83,8 @@ class Echo(Rows):
     What the echo loses on its way is followed in each band while the other is loud, as a median. A frame
     in which 3 bands are 8 dB above what may come back is speech of the channel's own.
 
+    Directions are meant by pairs of a row and the channel that may bring back the other one.
+
     Attributes, all (rows, channels), of the channel that carries the returned sound:
         found: there is an echo.
         lag: its delay in hops.
@@ -86,7 +95,7 @@ class Echo(Rows):
 
     def __init__(self, thresholds: EchoThresholds) -> None:
         self._limits = thresholds
-        hops, frames = _PAST_HOPS + _BLOCK_HOPS, _PAST_FRAMES + _BLOCK_FRAMES
+        hops = _PAST_HOPS + _BLOCK_HOPS
         self.found = flags(CHANNELS)
         self.lag = counts(CHANNELS)
         self.erl_db = values(CHANNELS)
@@ -94,10 +103,11 @@ class Echo(Rows):
         self.shown = counts(CHANNELS)
         self.unshown = counts(CHANNELS)  # frames of the other's speech since then
         self.listened = counts(CHANNELS)  # frames of it
-        self.levels = np.zeros((1, CHANNELS, frames, HOPS, BANDS), dtype=np.uint8)
-        self.level_dbov = values(CHANNELS, frames, initial=SILENT_DBOV)
-        self.heard = flags(CHANNELS, frames)
-        self.speech = flags(CHANNELS, frames)
+        self.levels = np.zeros((1, _KEPT_FRAMES, CHANNELS, HOPS, BANDS), dtype=np.uint8)  # of the last frames
+        self.level_dbov = values(_KEPT_FRAMES, CHANNELS, initial=SILENT_DBOV)
+        self.heard = flags(_KEPT_FRAMES, CHANNELS)
+        self.speech = flags(_KEPT_FRAMES, CHANNELS)
+        self.spoken_until = counts(CHANNELS, initial=-_KEPT_FRAMES)  # end of the last frame of speech
         self.changes = np.zeros((1, CHANNELS, hops), dtype=np.uint64)  # of this hop and the next, see _pack
         self.speech_changes = np.zeros((1, CHANNELS, hops), dtype=np.uint64)
         self.agreement = counts(CHANNELS, LAGS)
@@ -105,6 +115,7 @@ class Echo(Rows):
         self.recent = counts(CHANNELS)  # sum of the latest agreement at the echo's delay
         self.path = np.zeros((1, CHANNELS, BANDS), dtype=np.int16)  # what each band loses on the way, steps
         self.loud_dbov = values(CHANNELS, initial=SILENT_DBOV)  # the loudest of late
+        self._line: _Line
 
     @property
     def plain(self) -> Bools:
@@ -112,109 +123,115 @@ class Echo(Rows):
         plain: Bools = self.found & (self.recent >= _PLAIN * _RECENT_UNIT)
         return plain
 
-    def step(self, frame: Features, heard: Bools, active: Bools, end: Ints, stepping: Bools) -> Bools:
-        """Take one frame of each row: `heard` and `active` (rows, channels); `end`, the frames so far, and
-        `stepping` (rows, 1). Returns which of `active` is the channel's own speech."""
-        rows = np.flatnonzero(stepping)
-        place = (end[rows, 0] - 1) % _BLOCK_FRAMES
-        self._take(frame, heard, rows, place)
-        own = active & ~self._returned(active, end, stepping)
-        self.speech[rows, :, _PAST_FRAMES + place] = own[rows]
-        full = rows[place == _BLOCK_FRAMES - 1]
+    def take(self, frames: Features, heard: Bools, lengths: Ints) -> None:
+        """The next frames of all rows, (steps, rows, channels) of which `lengths` (rows,) count: what `step` will be
+        about."""
+        levels, self.levels = shifted(self.levels, frames.bands.astype(np.uint8), lengths)
+        level_dbov, self.level_dbov = shifted(self.level_dbov, frames.level_dbov, lengths)
+        was_heard, self.heard = shifted(self.heard, heard, lengths)
+        speech, _ = shifted(self.speech, np.zeros_like(heard), lengths)
+        self._line = _Line(levels, level_dbov, was_heard, speech)
+
+    def keep(self, lengths: Ints) -> None:
+        """All steps are over: keep what the next ones need."""
+        self.speech = last(self._line.speech, _KEPT_FRAMES, lengths)
+
+    def step(self, step: int, active: Bools, end: Ints, stepping: Bools) -> Bools:
+        """Judge one frame of each row: `active` (rows, channels); `end`, the frames so far, and `stepping` (rows, 1).
+        Returns which of `active` is the channel's own speech."""
+        frame = _KEPT_FRAMES + step
+        loud = np.maximum(self._line.level_dbov[frame], self.loud_dbov - self._limits.loud_fall_db)
+        np.copyto(self.loud_dbov, loud, where=self._line.heard[frame])
+        own = active & ~self._returned(frame, active, end, stepping)
+        self._line.speech[frame] = own
+        np.copyto(self.spoken_until, end, where=own)
+        full = np.flatnonzero(stepping & (end % _BLOCK_FRAMES == 0))
         if len(full):
-            self._count(full, end)
+            self._count(full, frame, end)
         return own
 
-    def _take(self, frame: Features, heard: Bools, rows: Ints, place: Ints) -> None:
-        column = _PAST_FRAMES + place
-        self.levels[rows, :, column] = frame.bands.astype(np.uint8)[rows]
-        self.level_dbov[rows, :, column] = frame.level_dbov[rows]
-        self.heard[rows, :, column] = heard[rows]
-        loud = np.maximum(frame.level_dbov, self.loud_dbov - self._limits.loud_fall_db)
-        np.copyto(self.loud_dbov, loud, where=heard)
-
-    def _returned(self, active: Bools, end: Ints, stepping: Bools) -> Bools:
+    def _returned(self, frame: int, active: Bools, end: Ints, stepping: Bools) -> Bools:
         """Where what is active is the echo, or may be one that there was no time to find yet."""
         returned = np.zeros_like(active)
         doubtful = active & ~self.found & (self.listened < self._limits.listen_frames)
         if some(doubtful):
-            doubtful &= (active | self.speech.any(axis=2))[:, ::-1]
-        for where, is_own in ((self.found, self._exceeds_echo), (doubtful, self._exceeds_doubt)):
-            rows, channels = np.nonzero(where & stepping)
-            if len(rows):
-                frame = _PAST_FRAMES + (end[rows, 0] - 1) % _BLOCK_FRAMES
-                returned[rows, channels] = ~is_own((rows, channels), frame)
+            past = (end - 1) // _BLOCK_FRAMES * _BLOCK_FRAMES - _PAST_FRAMES
+            doubtful &= (active | (self.spoken_until > past))[:, ::-1]
+        for where, is_own in ((self.found & stepping, self._exceeds_echo), (doubtful, self._exceeds_doubt)):
+            if some(where):
+                there = pairs(where)
+                returned[there] = ~is_own(there, frame)
         return returned
 
-    def _exceeds_echo(self, pairs: Pairs, frame: Ints) -> Bools:
+    def _exceeds_echo(self, pairs: Pairs, frame: int) -> Bools:
         """Whether a frame is above what may come back of the other channel; what did is learnt from, (pairs,)."""
         first = HOPS * frame - self.lag[pairs] - _HOPS_AROUND
         far = self._highest(_turned(pairs), first, HOPS + 1 + _HOPS_AROUND, frame)
-        near = self._highest(pairs, HOPS * frame, HOPS, frame)
+        near = self._highest(pairs, np.full_like(first, HOPS * frame), HOPS, frame)
         own = self._exceeds(near, far - self.path[pairs] // _PATH_STEPS, self._limits.margin_db)
         self._follow(pairs, frame, far - near, own)
         return own
 
-    def _exceeds_doubt(self, pairs: Pairs, frame: Ints) -> Bools:
+    def _exceeds_doubt(self, pairs: Pairs, frame: int) -> Bools:
         """Whether a frame is above what a strong echo of any delay would be, (pairs,)."""
-        far = self._highest(_turned(pairs), HOPS * frame - LAGS, HOPS + LAGS, frame)
-        return self._exceeds(self._highest(pairs, HOPS * frame, HOPS, frame), far, -self._limits.doubt_db)
+        first = np.full(len(pairs[0]), HOPS * frame)
+        far = self._highest(_turned(pairs), first - LAGS, HOPS + LAGS, frame)
+        return self._exceeds(self._highest(pairs, first, HOPS, frame), far, -self._limits.doubt_db)
 
     def _exceeds(self, near: Steps, echo: Steps, margin_db: float) -> Bools:
         above = near > np.maximum(echo, _FLOOR) + round(margin_db * STEPS_PER_DB)
         enough: Bools = above.sum(axis=1) >= self._limits.own_bands
         return enough
 
-    def _highest(self, pairs: Pairs, first: Ints, hops: int, frame: Ints) -> Steps:
+    def _highest(self, pairs: Pairs, first: Ints, hops: int, frame: int) -> Steps:
         """The highest level of each band in `hops` hops from `first` on, up to the present `frame`."""
-        columns = np.minimum(first[:, None] + np.arange(hops), HOPS * frame[:, None] + 1)
+        columns = np.minimum(first[:, None] + np.arange(hops), HOPS * frame + 1)
         highest: Steps = self._levels_at(pairs, columns).max(axis=1)
         return highest
 
     def _levels_at(self, pairs: Pairs, hops: Ints) -> Steps:
         """Levels of `hops` (pairs, k): (pairs, k, BANDS)."""
-        return self.levels[pairs[0][:, None], pairs[1][:, None], hops // HOPS, hops % HOPS].astype(np.int16)
+        rows, channels = pairs[0][:, None], pairs[1][:, None]
+        return self._line.levels[hops // HOPS, rows, channels, hops % HOPS].astype(np.int16)
 
-    def _follow(self, pairs: Pairs, frame: Ints, loss: Steps, own: Bools) -> None:
+    def _follow(self, pairs: Pairs, frame: int, loss: Steps, own: Bools) -> None:
         """Move the path's losses towards those of this frame if the other speaks loudly; by little if not alone."""
         erl_db, loud = self._erl_db(pairs, frame)
         step = np.where(own, 1, _PATH_STEPS)[:, None] * loud[:, None]
         self.path[pairs] += (np.sign(loss * _PATH_STEPS - self.path[pairs]) * step).astype(np.int16)
         self.erl_db[pairs] += np.sign(erl_db - self.erl_db[pairs]) * (loud & ~own) * _ERL_STEP_DB
 
-    def _erl_db(self, pairs: Pairs, frame: Ints) -> tuple[Floats, Bools]:
+    def _erl_db(self, pairs: Pairs, frame: int) -> tuple[Floats, Bools]:
         """How much weaker a frame is than the one that it echoes, dB, and whether that was loud speech."""
         rows, channels = _turned(pairs)
         origin = frame - (self.lag[pairs] + 1) // HOPS
-        level = self.level_dbov[rows, channels, origin]
+        line = self._line
+        level = line.level_dbov[origin, rows, channels]
         loud = level >= self.loud_dbov[rows, channels] - self._limits.loud_db
-        loud &= self.speech[rows, channels, origin] & self.heard[pairs[0], pairs[1], frame]
-        return level - self.level_dbov[pairs[0], pairs[1], frame], loud
+        loud &= line.speech[origin, rows, channels] & line.heard[frame][pairs]
+        return level - line.level_dbov[frame][pairs], loud
 
-    def _count(self, rows: Ints, end: Ints) -> None:
-        """Compare the 200 ms that are full in these rows with what was before, and make room for the next."""
-        self._describe(rows)
+    def _count(self, rows: Ints, frame: int, end: Ints) -> None:
+        """Compare the 200 ms that are full with this frame in these rows with what was before."""
+        self._describe(rows, frame)
         rows_of, channels = np.nonzero(self.speech_changes[rows, ::-1].any(axis=2))
         for first in range(0, len(rows_of), _PAIRS_AT_ONCE):
             part = slice(first, first + _PAIRS_AT_ONCE)
-            self._count_pairs((rows[rows_of[part]], channels[part]), end)
+            self._count_pairs((rows[rows_of[part]], channels[part]), frame, end)
         for line in (self.changes, self.speech_changes):
             line[rows, :, :-_BLOCK_HOPS] = line[rows, :, _BLOCK_HOPS:]
-        by_frame: list[NDArray[Any]] = [self.levels, self.level_dbov, self.heard, self.speech]
-        for line in by_frame:
-            line[rows, :, :-_BLOCK_FRAMES] = line[rows, :, _BLOCK_FRAMES:]
 
-    def _describe(self, rows: Ints) -> None:
+    def _describe(self, rows: Ints, frame: int) -> None:
         """The changes in the last block; none where a frame or the one before it is missing."""
-        levels = np.maximum(self.levels[rows, :, _PAST_FRAMES - 2 :, :, _COMPARED], _FLOOR)
-        heard = self.heard[rows, :, _PAST_FRAMES - 2 :]
-        hops = _pack(levels[:, :, 1:], levels[:, :, :-1]) * (heard[:, :, 1:] & heard[:, :, :-1])[..., None]
-        spoken = hops * self.speech[rows, :, _PAST_FRAMES - 1 :, None]
-        block = slice(_PAST_HOPS - 1, _PAST_HOPS + _BLOCK_HOPS - 1)
-        self.changes[rows, :, block] = _join(hops)
-        self.speech_changes[rows, :, block] = _join(spoken)
+        block = slice(frame - _BLOCK_FRAMES - 1, frame + 1)  # and the two frames before
+        levels = np.maximum(self._line.levels[block, rows, :, :, _COMPARED], _FLOOR)
+        heard, speech = self._line.heard[block, rows], self._line.speech[block, rows]
+        hops = _pack(levels[1:], levels[:-1]) * (heard[1:] & heard[:-1])[..., None]
+        place = slice(_PAST_HOPS - 1, _PAST_HOPS + _BLOCK_HOPS - 1)
+        self.changes[rows, :, place] = _join(hops)
+        self.speech_changes[rows, :, place] = _join(hops * speech[1:, ..., None])
 
-    def _count_pairs(self, pairs: Pairs, end: Ints) -> None:
+    def _count_pairs(self, pairs: Pairs, frame: int, end: Ints) -> None:
         rows, channels = _turned(pairs)
         near = self.changes[pairs[0], pairs[1], _PAST_HOPS:-1:HOPS]
         far = self.speech_changes[rows, channels, _PAST_HOPS - LAGS + 1 : -1]
@@ -226,13 +243,14 @@ class Echo(Rows):
         at_lag = np.take_along_axis(score, self.lag[pairs][:, None], axis=1)[:, 0].astype(np.int64)
         self.recent[pairs] += np.minimum(at_lag, _RECENT_LIMIT) - (self.recent[pairs] >> _RECENT_SHIFT)
         self.weight[pairs] += _SCORE_STEPS**2 - (self.weight[pairs] >> (_FORGET_SHIFT - 1))
-        self._judge(pairs, end)
+        self._judge(pairs, frame, end)
 
-    def _judge(self, pairs: Pairs, end: Ints) -> None:
+    def _judge(self, pairs: Pairs, frame: int, end: Ints) -> None:
         """Find echoes, or lose them, by how far the best delay stands out."""
         lag, score = _best(self.agreement[pairs], self.weight[pairs])
         self.score[pairs] = score
-        far_speech = self.speech[(*_turned(pairs), slice(_PAST_FRAMES, None))].sum(axis=1)
+        rows, channels = _turned(pairs)
+        far_speech = self._line.speech[frame - _BLOCK_FRAMES + 1 : frame + 1, rows, channels].sum(axis=0)
         same_lag = np.abs(lag - self.lag[pairs]) <= _LAG_TOLERANCE
         shown = self.found[pairs] & (self.recent[pairs] >= self._limits.kept * _RECENT_UNIT)
         self.listened[pairs] += far_speech
@@ -241,18 +259,18 @@ class Echo(Rows):
         self.found[pairs] &= self.unshown[pairs] < self._limits.lost_frames
         fresh = (score >= self._limits.found) & ~(self.found[pairs] & same_lag)
         if some(fresh):
-            self._find((pairs[0][fresh], pairs[1][fresh]), lag[fresh], end)
+            self._find((pairs[0][fresh], pairs[1][fresh]), lag[fresh], frame, end)
 
-    def _find(self, pairs: Pairs, lag: Ints, end: Ints) -> None:
+    def _find(self, pairs: Pairs, lag: Ints, frame: int, end: Ints) -> None:
         """Take a delay for an echo's if the last 200 ms came back weaker, and begin with what they lost on the way."""
-        hops = np.arange(_PAST_HOPS, _PAST_HOPS + _BLOCK_HOPS)
+        frames = np.arange(frame - _BLOCK_FRAMES + 1, frame + 1)
+        hops = HOPS * frames[0] + np.arange(_BLOCK_HOPS)
         near = self._levels_at(pairs, np.broadcast_to(hops, (len(lag), _BLOCK_HOPS)))
         far = self._levels_at(_turned(pairs), hops - lag[:, None])
         loss = _median_of_loud(far, far - near)
-        level = self.level_dbov
-        frames = np.arange(_PAST_FRAMES, _PAST_FRAMES + _BLOCK_FRAMES)
-        far_dbov = level[pairs[0][:, None], 1 - pairs[1][:, None], frames - (lag[:, None] + 1) // HOPS]
-        near_dbov = level[pairs[0][:, None], pairs[1][:, None], frames]
+        level, own, other = self._line.level_dbov, pairs[1][:, None], 1 - pairs[1][:, None]
+        far_dbov = level[frames - (lag[:, None] + 1) // HOPS, pairs[0][:, None], other]
+        near_dbov = level[frames, pairs[0][:, None], own]
         erl_db = _median_of_loud(far_dbov, far_dbov - near_dbov)
         weaker = erl_db >= self._limits.least_erl_db
         rows, channels = (places[weaker] for places in pairs)
@@ -278,8 +296,9 @@ def _pack(levels: NDArray[np.uint8], before: NDArray[np.uint8]) -> Words:
 
 
 def _join(hops: Words) -> Words:
-    """Words of frames (rows, channels, frames, HOPS), of their hops but the first and the last, each with the next."""
-    hops = hops.reshape(*hops.shape[:2], -1)
+    """Words of frames (frames, rows, channels, HOPS), of their hops but the first and the last, each with the next:
+    (rows, channels, hops)."""
+    hops = np.moveaxis(hops, 0, 2).reshape(*hops.shape[1:3], -1)
     joined: Words = hops[:, :, 1:-1] | (hops[:, :, 2:] << _HOP)
     return joined
 

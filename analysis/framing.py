@@ -1,7 +1,6 @@
 """From pieces of audio of any size to 20 ms frames: one channel of one call."""
 
 from collections import deque
-from functools import cache
 
 import numpy as np
 
@@ -89,9 +88,9 @@ class Track:
         known = self._resampler.total if self._finished else self._resampler.reach
         return known(self._received) // self._frame_samples
 
-    def take(self, frames: int) -> tuple[bytes, bytes, Bools]:
+    def take(self, frames: int) -> tuple[bytes, bytes, Bools | None]:
         """The next frames: the 10 ms before them and their bytes in `frame_encoding`, and which of them were heard,
-        (frames,).
+        (frames,), or None if all of them were.
 
         A frame is not heard if more than half of it is missing; missing samples read as an idle line.
         """
@@ -121,9 +120,12 @@ class Track:
 
     def _read_audio(self, samples: int) -> bytes:
         """The next samples at the pushed rate, holes filled."""
-        parts: list[memoryview | bytes] = []
         at, end = self._read, self._read + samples
         width = self._encoding.sample_width
+        self._read = end
+        if not self._holes:
+            return _cut_joined(self._pieces, samples * width)
+        parts: list[memoryview | bytes] = []
         for start, stop in self._holes:
             if start >= end:
                 break
@@ -132,7 +134,6 @@ class Track:
                 parts.append(self._encoding.silence * (min(stop, end) - max(start, at)))
                 at = min(stop, end)
         parts += _cut(self._pieces, (end - at) * width)
-        self._read = end
         return b"".join(parts)
 
     def _read_resampled(self, resampler: Resampler, samples: int) -> bytes:
@@ -142,13 +143,13 @@ class Track:
             self._resampled.append(made.astype("<i2").tobytes())
             self._resampled_samples += len(made)
         self._resampled_samples -= samples
-        return b"".join(_cut(self._resampled, samples * 2))
+        return _cut_joined(self._resampled, samples * 2)
 
-    def _heard(self, frames: int) -> Bools:
+    def _heard(self, frames: int) -> Bools | None:
         first = self._taken_frames
         self._taken_frames += frames
         if not self._holes:
-            return _all_heard(frames)
+            return None
         # in units of 1/50 sample, in which frames of every rate are whole
         edges = np.arange(first, first + frames + 1) * self.sample_rate
         missing = np.zeros(frames, dtype=np.int64)
@@ -159,14 +160,6 @@ class Track:
         while self._holes and self._holes[0][1] * FRAMES_PER_S <= edges[-1] and self._holes[0][1] <= self._read:
             self._holes.popleft()
         return heard
-
-
-@cache
-def _all_heard(frames: int) -> Bools:
-    """Shared by all who have no holes, and so not to be changed."""
-    heard = np.ones(frames, dtype=np.bool_)
-    heard.flags.writeable = False
-    return heard
 
 
 def _cut(pieces: deque[memoryview | bytes], size: int) -> list[memoryview | bytes]:
@@ -181,3 +174,10 @@ def _cut(pieces: deque[memoryview | bytes], size: int) -> list[memoryview | byte
         parts.append(piece)
         size -= len(piece)
     return parts
+
+
+def _cut_joined(pieces: deque[memoryview | bytes], size: int) -> bytes:
+    """As `_cut`, in one piece."""
+    if size and len(pieces[0]) == size and isinstance(pieces[0], bytes):
+        return bytes(pieces.popleft())  # the usual case: as it was pushed, so it is taken
+    return b"".join(_cut(pieces, size))

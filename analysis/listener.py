@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -27,10 +27,10 @@ from analysis.findings import Finding
 from analysis.levels import Levels
 from analysis.lookahead import LOOK_AHEAD_FRAMES, LookAhead
 from analysis.misreading import Misreading
-from analysis.moment import Moment
+from analysis.moment import Moment, Passage
 from analysis.music import Music, MusicThresholds
 from analysis.one_source import OneSource, OneSourceThresholds
-from analysis.rows import CHANNELS, Bools, Ints, Rows, counts, flags
+from analysis.rows import CHANNELS, Bools, Ints, Rows, counts, ever, flags
 from analysis.talkspurts import Talkspurts, TalkspurtThresholds
 from analysis.tones import Tones, ToneThresholds
 from analysis.vad import Probabilities, VadThresholds, VoiceActivity
@@ -69,17 +69,39 @@ class Detector(Protocol):
     def rows(self) -> Sequence[Rows]:
         """All of its state."""
 
+    def finish(self, now: Moment) -> None:
+        """The calls of `now` are over; close what is open."""
+
+
+@runtime_checkable
+class FrameDetector(Detector, Protocol):
+    """One that follows what happens step by step."""
+
     def step(self, now: Moment) -> None:
         """Judge one frame of every call, hand in what was found."""
 
-    def finish(self, now: Moment) -> None:
-        """The calls of `now` are over; close what is open."""
+
+@runtime_checkable
+class PassDetector(Detector, Protocol):
+    """One that needs no other's findings, and so hears all frames of a pass at once."""
+
+    def hear(self, passage: Passage) -> None:
+        """Judge the next frames of every call, hand in what was found."""
+
+
+class _Step(NamedTuple):
+    """A step that is over, and what later ones change of what it was told: where music played (rows, channels), and
+    where the present runs of speech began."""
+
+    now: Moment
+    music: Bools
+    spurt_start: Ints
 
 
 class Listener(Rows):
     """Hears frames of many calls, a row each; knows nothing of audio, bytes or call ids."""
 
-    def __init__(self, thresholds: Thresholds, vad: VoiceActivity, observers: Sequence[Detector]) -> None:
+    def __init__(self, thresholds: Thresholds, vad: VoiceActivity, observers: Sequence[FrameDetector]) -> None:
         self.end = counts(1)  # frames judged so far
         self.present = flags(CHANNELS)
         self._ahead = LookAhead()
@@ -108,6 +130,9 @@ class Listener(Rows):
             VolumeInconsistency(self._desk, thresholds.volume_inconsistency, self._levels),
             *observers,
         )
+        placed = list(enumerate(self._detectors, 1))
+        self._by_frame = [(place, each) for place, each in placed if isinstance(each, FrameDetector)]
+        self._by_pass = [(place, each) for place, each in placed if isinstance(each, PassDetector)]
         parts = [rows for detector in (self._wrong_format, *self._detectors) for rows in detector.rows]
         gates = (self._tones, self._music, self._one_source, self._echo)
         self._parts: list[Rows] = [self._ahead, *self._vad.rows, *gates, self._spurts, self._levels, *parts]
@@ -130,12 +155,10 @@ class Listener(Rows):
         of them each. Returns what was found, by row."""
         probability = self._probability(frames, heard, lengths)
         frames, heard = self._ahead.delay(frames, heard, lengths)
-        for step in range(len(heard)):
-            arrived = (lengths > step)[:, None]
-            self._ahead.known += arrived
-            stepping = arrived & (self._ahead.known > LOOK_AHEAD_FRAMES)
-            self._step(frames.at(step), heard[step], probability[step], stepping)
-        return self._collect()
+        arrived = np.arange(len(heard))[:, None, None] < lengths[:, None]
+        known = self._ahead.known + np.cumsum(arrived, axis=0)
+        self._hear(frames, heard, probability, arrived & (known > LOOK_AHEAD_FRAMES), known, lengths)
+        return self._desk.collect()
 
     def finish(self, row: int) -> list[tuple[int, Finding]]:
         """The call of this row is over: judge its last frames, end its talkspurts, close its events."""
@@ -146,15 +169,19 @@ class Listener(Rows):
         lengths = leaving[:, 0] * LOOK_AHEAD_FRAMES
         probability = self._probability(nothing, nobody, lengths)
         frames, heard = self._ahead.delay(nothing, nobody, lengths)
-        for step in range(LOOK_AHEAD_FRAMES):
-            begun = self._ahead.known - self.end + step >= LOOK_AHEAD_FRAMES
-            self._step(frames.at(step), heard[step], probability[step], leaving & begun)
+        steps = np.arange(LOOK_AHEAD_FRAMES)[:, None, None]
+        begun = self._ahead.known - self.end + steps >= LOOK_AHEAD_FRAMES
+        known = np.repeat(self._ahead.known[None], LOOK_AHEAD_FRAMES, axis=0)
+        self._hear(frames, heard, probability, leaving & begun, known, lengths)
+        found = self._desk.collect()
         self._spurts.finish(leaving)
         silent = np.zeros(self.present.shape, dtype=np.float32)
         now = self._moment(leaving, nobody[0], silent, nobody[0], nothing.at(0))
-        for detector in (self._wrong_format, *self._detectors):
+        self._desk.end = now.end
+        for place, detector in enumerate((self._wrong_format, *self._detectors)):
+            self._desk.place = place
             detector.finish(now)
-        return self._collect()
+        return found + self._desk.collect()
 
     def talk_frames(self, row: int) -> tuple[int, ...]:
         """Frames of talkspurts of each channel so far."""
@@ -166,26 +193,47 @@ class Listener(Rows):
         tones = self._tones.judge(frames, heard, lengths)
         return np.where(tones, np.float32(0.0), self._vad.judge(frames, heard, lengths))
 
-    def _step(self, frame: Features, heard: Bools, probability: Probabilities, stepping: Bools) -> None:
-        """Judge one frame of the rows that are `stepping` (rows, 1)."""
-        self.end += stepping
+    def _hear(
+        self, frames: Features, heard: Bools, probability: Probabilities, stepping: Bools, known: Ints, lengths: Ints
+    ) -> None:
+        """Judge frames of the rows that are `stepping` (steps, rows, 1) one after the other, then look back at them."""
+        if not len(heard):
+            return
         heard = heard & stepping
+        self._echo.take(frames, heard, lengths)
+        steps = []
+        for step in range(len(heard)):
+            self._ahead.known = known[step]
+            steps.append(self._step(step, frames.at(step), heard[step], probability[step], stepping[step]))
+        self._echo.keep(lengths)
+        passage = _passage(steps, frames, lengths)
+        self._levels.hear(passage)
+        for place, detector in self._by_pass:
+            self._desk.place = place
+            detector.hear(passage)
+
+    def _step(self, step: int, frame: Features, heard: Bools, probability: Probabilities, stepping: Bools) -> _Step:
+        """Judge one frame of the rows that are `stepping` (rows, 1)."""
+        self._desk.end = self.end = self.end + stepping
         readable = (frame.waveform["misread"] == Misreading.NONE) & ~self._wrong_format.open
-        active = self._clean(frame, heard, self._vad.decide(probability, frame, heard) & readable, stepping)
+        active = self._vad.decide(probability, frame, heard) & readable
+        active = self._clean(step, frame, heard, active, stepping)
         self._spurts.step(active, self.end, stepping)
         now = self._moment(stepping, heard, probability, active, frame)
+        self._desk.place = 0
         self._wrong_format.step(now)
         misread = self._wrong_format.open  # it is known now for this frame, too
         now = replace(now, usable=heard & readable & ~misread, misread=misread)
-        self._levels.step(now)
-        for detector in self._detectors:
+        for place, detector in self._by_frame:
+            self._desk.place = place
             detector.step(now)
+        return _Step(now, self._music.on.copy(), self._spurts.start)
 
-    def _clean(self, frame: Features, heard: Bools, active: Bools, stepping: Bools) -> Bools:
+    def _clean(self, step: int, frame: Features, heard: Bools, active: Bools, stepping: Bools) -> Bools:
         """What of `active` is speech of the channel's own party: no music, no copy, no echo of the other channel."""
         active = active & ~self._music.step(frame, heard, self.end, stepping)
         copies = self._one_source.step(frame, heard, active)
-        own = self._echo.step(frame, heard, active & ~self._one_source.one, self.end, stepping)
+        own = self._echo.step(step, active & ~self._one_source.one, self.end, stepping)
         return np.where(self._one_source.one, active & ~copies, own)
 
     def _moment(
@@ -211,6 +259,38 @@ class Listener(Rows):
             seconds=np.flatnonzero(stepping & (self.end % FRAMES_PER_S == 0)),
         )
 
-    def _collect(self) -> list[tuple[int, Finding]]:
-        found, self._desk.found = self._desk.found, []
-        return found
+
+def _passage(steps: Sequence[_Step], frames: Features, lengths: Ints) -> Passage:
+    """What is known of steps that are over."""
+    nows = [step.now for step in steps]
+    stepping, end, heard, usable, active = (
+        np.stack([getattr(now, name) for now in nows]) for name in ("stepping", "end", "heard", "usable", "active")
+    )
+    ends = stepping & (end % FRAMES_PER_S == 0)
+    return Passage(
+        lengths=lengths,
+        stepping=stepping,
+        end=end,
+        heard=heard,
+        usable=usable,
+        active=active,
+        music=np.stack([step.music for step in steps]),
+        spurt_start=np.stack([step.spurt_start for step in steps]),
+        frame=frames,
+        present=nows[0].present,
+        second=_second(nows, ends),
+        ends=ends,
+        ending=np.cumsum(ends, axis=0) - ends == 0,
+        moments=nows,
+    )
+
+
+def _second(nows: Sequence[Moment], ends: Bools) -> Moment:
+    """The moment at which a second ended, of each row its own; `ends` (steps, rows, 1)."""
+    step = ends.argmax(axis=0)
+    at = {
+        name: np.take_along_axis(np.stack([getattr(now, name) for now in nows]), step[None], axis=0)[0]
+        for name in ("end", "known", "heard", "usable", "active")
+    }
+    stepping = ever(ends)
+    return replace(nows[-1], stepping=stepping, seconds=np.flatnonzero(stepping), **at)

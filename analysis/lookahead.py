@@ -3,11 +3,10 @@
 from dataclasses import fields
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from analysis.features import Features
-from analysis.rows import CHANNELS, Bools, Ints, Rows, counts, flags
+from analysis.rows import CHANNELS, Bools, Ints, Rows, counts, flags, shifted
 
 LOOK_AHEAD_FRAMES = 2
 """Frames after the judged one that the judgement needs: 40 ms."""
@@ -38,7 +37,6 @@ class LookAhead(Rows):
         return Features(**delayed), self._shift("heard", heard, lengths)
 
     def _shift(self, name: str, latest: NDArray[Any], lengths: Ints) -> NDArray[Any]:
-        line = np.concatenate([getattr(self, name).swapaxes(0, 1), latest])
-        kept = lengths[:, None] + np.arange(LOOK_AHEAD_FRAMES)
-        setattr(self, name, line[kept, np.arange(len(lengths))[:, None]])
+        line, kept = shifted(getattr(self, name), latest, lengths)
+        setattr(self, name, kept)
         return line[: len(latest)]

@@ -1,6 +1,11 @@
-"""One frame of every call at once: what the detectors are told in each step."""
+"""What the detectors are told: one frame of every call at once, or all frames of a pass."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from analysis.echo import Echo
 from analysis.features import Features
@@ -56,3 +61,59 @@ class Moment:
     def readable(self) -> Bools:
         """(rows, channels), the channel does not have audio in a wrong format."""
         return self.usable | ~self.heard
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """The frames of a pass, at most a second of each call, for what need not go step by step.
+
+    As `Moment`, with the steps as a further axis in front of all that is about frames.
+
+    Attributes:
+        lengths: (rows,), how many of the steps are a row's; those after them are nothing.
+        stepping, end: (steps, rows, 1).
+        heard, usable, active: (steps, rows, channels).
+        music: (steps, rows, channels), music plays.
+        spurt_start: (steps, rows, channels), first frame of the run of speech that goes on, if one does.
+        frame: features, (steps, rows, channels).
+        present: (rows, channels).
+        second: of the rows in which a second ended in this pass (its `seconds`), the moment when it did.
+        ends: (steps, rows, 1), the frames with which those seconds ended.
+        ending: (steps, rows, 1), the frames up to those ends; all in the other rows.
+        moments: each step.
+    """
+
+    lengths: Ints
+    stepping: Bools
+    end: Ints
+    heard: Bools
+    usable: Bools
+    active: Bools
+    music: Bools
+    spurt_start: Ints
+    frame: Features
+    present: Bools
+    second: Moment
+    ends: Bools
+    ending: Bools
+    moments: Sequence[Moment]
+
+    def ended(self, step: int) -> Ints:
+        """The rows in which a second ended with this step, (k,)."""
+        rows = self.second.seconds
+        ended: Ints = rows[self.ends[step, rows, 0]]
+        return ended
+
+    def tally(self, amounts: NDArray[Any], kept: NDArray[Any]) -> NDArray[Any]:
+        """Add up whole numbers (steps, rows, ...) by seconds, upon what is `kept` (rows, ...) of the present ones.
+        Returns the sums of the seconds that ended, (k, ...); those of the next ones are kept."""
+        rows, total = self.second.seconds, amounts.sum(axis=0)
+        if not rows.size:
+            kept += total
+            return kept[rows]
+        ending = self.ending[:, rows].reshape(len(amounts), len(rows), *[1] * (amounts.ndim - 2))
+        until = np.where(ending, amounts[:, rows], 0).sum(axis=0)
+        ended: NDArray[Any] = kept[rows] + until
+        kept += total
+        kept[rows] = total[rows] - until
+        return ended

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.features import FRAMES_PER_S, SILENT_DBOV, Features
-from analysis.rows import CHANNELS, Bools, Floats, Ints, Rows, counts, flags, some
+from analysis.rows import CHANNELS, Bools, Floats, Ints, Pairs, Rows, counts, flags, some
 from analysis.spectrum import STEPS_PER_DB
 
 LONG_S, SHORT_S = 8, 3
@@ -19,9 +19,6 @@ LONG_S, SHORT_S = 8, 3
 
 WEIGHTS = Path(__file__).with_name("music-weights.json")
 """Made by `training/music.py`."""
-
-Pairs = tuple[Ints, Ints]
-"""Rows and channels."""
 
 _WINDOW = LONG_S * FRAMES_PER_S
 _COMPARED = slice(2, 18)  # bands of 300 to 3250 Hz

@@ -1,11 +1,19 @@
 """State of many calls side by side: NumPy arrays with one row a call, which grow and are used again."""
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 Bools = NDArray[np.bool_]
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
+
+Pairs = tuple[Ints, Ints]
+"""Rows and channels, (k,) each."""
+
+Places = tuple[Ints, Ints, Ints]
+"""Steps, rows and channels, (k,) each."""
 
 CHANNELS = 2
 """Places for channels in a row; a mono call leaves the second unused."""
@@ -32,26 +40,60 @@ def some(values: Bools | Ints) -> bool:
 
 
 def either(channels: Bools) -> Bools:
-    """Where one channel or the other is true, (rows, channels) to (rows, 1): as `any`, which takes many times as long
-    along so short an axis."""
-    return channels[:, :1] | channels[:, 1:]
+    """Where one channel or the other is true, (..., channels) to (..., 1): as `any`, which takes many times as
+    long along so short an axis."""
+    return channels[..., :1] | channels[..., 1:]
 
 
 def both(channels: Bools) -> Bools:
     """Where both are, as `either`."""
-    return channels[:, :1] & channels[:, 1:]
+    return channels[..., :1] & channels[..., 1:]
 
 
 def lower(channels: Ints) -> Ints:
-    """The lower number of both channels, (rows, channels) to (rows, 1)."""
-    lowest: Ints = np.minimum(channels[:, :1], channels[:, 1:])
+    """The lower number of both channels, (..., channels) to (..., 1)."""
+    lowest: Ints = np.minimum(channels[..., :1], channels[..., 1:])
     return lowest
 
 
 def higher(channels: Ints) -> Ints:
-    """The higher number of both channels, (rows, channels) to (rows, 1)."""
-    highest: Ints = np.maximum(channels[:, :1], channels[:, 1:])
+    """The higher number of both channels, (..., channels) to (..., 1)."""
+    highest: Ints = np.maximum(channels[..., :1], channels[..., 1:])
     return highest
+
+
+def ever(steps: Bools) -> Bools:
+    """Where any of the steps, the first axis, is true."""
+    found: Bools = np.logical_or.reduce(steps, axis=0)
+    return found
+
+
+def pairs(where: Bools) -> Pairs:
+    """Where (rows, channels) is true."""
+    rows, channels = np.nonzero(where)
+    return rows, channels
+
+
+def places(where: Bools) -> Places:
+    """Where (steps, rows, channels) is true, step by step."""
+    steps, rows, channels = np.nonzero(where)
+    return steps, rows, channels
+
+
+def shifted(before: NDArray[Any], frames: NDArray[Any], lengths: Ints) -> tuple[NDArray[Any], NDArray[Any]]:
+    """The next frames of all rows, (steps, rows, ...) of which `lengths` (rows,) count, behind the few `before` them
+    (rows, few, ...): (few + steps, rows, ...). And the last few of each row, which are before its next frames."""
+    line = np.concatenate([before.swapaxes(0, 1), frames])
+    return line, last(line, before.shape[1], lengths)
+
+
+def last(line: NDArray[Any], few: int, lengths: Ints) -> NDArray[Any]:
+    """The last few frames of each row of such a line, (rows, few, ...)."""
+    steps = len(line) - few
+    latest = line[steps:].copy()
+    shorter = np.flatnonzero(lengths < steps)
+    latest[:, shorter] = line[lengths[shorter] + np.arange(few)[:, None], shorter]
+    return latest.swapaxes(0, 1)
 
 
 class Rows:

@@ -51,7 +51,7 @@ class Talkspurts(Rows):
         (rows, 1)."""
         self._resumed = None
         fresh = active & ~self.running
-        np.copyto(self.start, end - 1, where=fresh)
+        self.start = np.where(fresh, end - 1, self.start)
         np.copyto(self.last, end, where=active)
         self.running |= active
         self._end(stepping & self.running & (end - self.last > self._limits.bridge_frames))

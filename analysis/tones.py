@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from analysis.features import Features
 from analysis.lookahead import LOOK_AHEAD_FRAMES
-from analysis.rows import CHANNELS, Bools, Ints, Rows, flags
+from analysis.rows import CHANNELS, Bools, Ints, Rows, flags, shifted
 from analysis.spectrum import BANDS, HOPS, STEPS_PER_DB
 
 _PAST_FRAMES = 6
@@ -52,12 +52,9 @@ class Tones(Rows):
     def judge(self, frames: Features, heard: Bools, lengths: Ints) -> Bools:
         """Take the next frames of all rows as they come, (steps, rows, channels) of which `lengths` (rows,) count;
         say of as many that came LOOK_AHEAD_FRAMES before each whether they are in or beside a tone."""
-        line = np.concatenate([self.bands.swapaxes(0, 1), frames.bands])
+        line, self.bands = shifted(self.bands, frames.bands, lengths)
         loud = heard & (frames.level_dbov >= self._limits.quietest_dbov)
-        marks = np.concatenate([self.marks.swapaxes(0, 1), self._tonal(line, loud)])
-        row = np.arange(len(lengths))[:, None]
-        self.bands = line[lengths[:, None] + np.arange(_PAST_FRAMES), row]
-        self.marks = marks[lengths[:, None] + np.arange(_AROUND_FRAMES - 1), row]
+        marks, self.marks = shifted(self.marks, self._tonal(line, loud), lengths)
         beside = [marks[place : place + len(heard)] for place in range(_AROUND_FRAMES)]
         tones: Bools = np.any(beside, axis=0)
         return tones

@@ -6,12 +6,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.detectors.condition import Condition, Logistic
+from analysis.detectors.condition import EverySecond, Logistic
 from analysis.detectors.lives import Account, Desk, rank_by
 from analysis.features import FRAMES_PER_S
 from analysis.levels import Levels
 from analysis.moment import Moment
-from analysis.rows import CHANNELS, Ints, Rows
+from analysis.rows import Ints
 
 _WINDOW_S = 10
 _LONG_WINDOW_S = 30
@@ -33,7 +33,7 @@ class BackgroundNoiseThresholds:
     ends_after_s: int = 10
 
 
-class BackgroundNoise:
+class BackgroundNoise(EverySecond):
     """Finds channels whose speech is less than 20 dB louder than what is heard while nobody talks, over 10 s.
 
     What swings by more than 8 dB (standard deviation) is no background but something that was not recognised.
@@ -41,26 +41,12 @@ class BackgroundNoise:
 
     def __init__(self, desk: Desk, thresholds: BackgroundNoiseThresholds, levels: Levels) -> None:
         self._limits, self._levels = thresholds, levels
-        self.condition = Condition(
-            desk,
-            "background_noise",
-            CHANNELS,
-            self._account,
-            opens_after_s=thresholds.opens_after_s,
-            ends_after_s=thresholds.ends_after_s,
+        super().__init__(
+            desk, "background_noise", opens_after_s=thresholds.opens_after_s, ends_after_s=thresholds.ends_after_s
         )
-        self.rows: tuple[Rows, ...] = (self.condition,)
 
-    def step(self, now: Moment) -> None:
-        """Judge one frame of every call."""
-        if now.seconds.size:
-            self._judge(now)
-
-    def finish(self, now: Moment) -> None:
-        """The calls of `now` are over."""
-        self.condition.finish(now)
-
-    def _judge(self, now: Moment) -> None:
+    def judge(self, now: Moment) -> None:
+        """See `EverySecond`."""
         rows, limits = now.seconds, self._limits
         second = now.end[rows, 0] // FRAMES_PER_S
         speech_dbov, spoken = self._levels.speech(rows, second, 0, _WINDOW_S)
@@ -79,7 +65,8 @@ class BackgroundNoise:
         enough = short[-1] >= self._limits.least_background_frames
         return tuple(np.where(enough, brief, lasting) for brief, lasting in zip(short, long, strict=True))
 
-    def _account(self, row: int, place: int) -> Account:
+    def account(self, row: int, place: int) -> Account:
+        """See `EverySecond`."""
         lacking_db = float(self.condition.worst[row, place])
         snr_db = self._limits.low_db - lacking_db
         return Account(

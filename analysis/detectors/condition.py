@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from analysis.detectors.lives import Account, AnomalyLives, Desk
 from analysis.features import FRAMES_PER_S
-from analysis.moment import Moment
-from analysis.rows import Bools, Floats, Ints, counts, some, values
+from analysis.moment import Moment, Passage
+from analysis.rows import CHANNELS, Bools, Floats, Ints, Rows, counts, some, values
 
 
 class Condition(AnomalyLives):
@@ -55,6 +55,7 @@ class Condition(AnomalyLives):
         bad, better = bad & judged, better & judged & ~bad
         if not (some(bad) or some(self.held[rows]) or some(self.open[rows])):
             return
+        self._desk.end = now.end
         end = now.end[rows]
         fresh = bad & (self.held[rows] == 0)
         self.since[rows] = np.where(fresh, end - FRAMES_PER_S, self.since[rows])
@@ -86,6 +87,33 @@ class Condition(AnomalyLives):
         everywhere = np.zeros(self.open.shape, dtype=some.dtype)
         everywhere[rows] = some
         return everywhere
+
+
+class EverySecond(Rows):
+    """A detector of one condition on each channel, which it judges at the end of each second."""
+
+    def __init__(self, desk: Desk, type: str, *, opens_after_s: int = 1, ends_after_s: int) -> None:
+        self.condition = Condition(
+            desk, type, CHANNELS, self.account, opens_after_s=opens_after_s, ends_after_s=ends_after_s
+        )
+        self.rows: tuple[Rows, ...] = (self, self.condition)
+
+    def hear(self, passage: Passage) -> None:
+        """Judge the next frames of every call."""
+        if passage.second.seconds.size:
+            self.judge(passage.second)
+
+    def finish(self, now: Moment) -> None:
+        """The calls of `now` are over."""
+        self.condition.finish(now)
+
+    def judge(self, now: Moment) -> None:
+        """Judge the second that ends now in the rows `now.seconds`."""
+        raise NotImplementedError
+
+    def account(self, row: int, place: int) -> Account:
+        """What is to be said of a channel."""
+        raise NotImplementedError
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from analysis.detectors.condition import Condition, Logistic
+from analysis.detectors.condition import EverySecond, Logistic
 from analysis.detectors.lives import Account, Desk, rank_by
 from analysis.features import FRAMES_PER_S
-from analysis.moment import Moment
-from analysis.rows import CHANNELS, Bools, Floats, Ints, Rows, counts
+from analysis.moment import Moment, Passage
+from analysis.rows import CHANNELS, Bools, Floats, Ints, counts, some
 from analysis.waveform import FRAME_UNITS
 
 _WINDOW_S = 5
@@ -30,7 +30,7 @@ class DistortionThresholds:
     ends_after_s: int = 10
 
 
-class Distortion(Rows):
+class Distortion(EverySecond):
     """Finds flat tops near the highest peak of a second, and samples at G.711's rails, in 5 s of speech.
 
     Flat tops are counted against the peak of their own frame (`analysis.waveform`), and a frame counts if
@@ -42,44 +42,53 @@ class Distortion(Rows):
 
     def __init__(self, desk: Desk, thresholds: DistortionThresholds) -> None:
         self._limits = thresholds
-        self.condition = Condition(desk, "distortion", CHANNELS, self._account, ends_after_s=thresholds.ends_after_s)
+        super().__init__(desk, "distortion", ends_after_s=thresholds.ends_after_s)
         self.peak = counts(CHANNELS)  # the highest in this second
         self.flat = counts(CHANNELS)  # length of flat tops near it
         self.flat_frames = counts(CHANNELS)  # frames that have some
         self.spoken = counts(CHANNELS)  # active frames
         self.seconds = counts(CHANNELS, 4, _WINDOW_S)  # these four of the last seconds
-        self.rows = (self, self.condition)
 
-    def step(self, now: Moment) -> None:
-        """Judge one frame of every call."""
-        self.spoken += now.active
-        marks = now.frame.waveform
-        peak = np.where(now.active, marks["peak"], 0)
-        higher = peak * self._limits.near_peak_permille > self.peak * 1000
-        near = now.active & (peak * 1000 >= self.peak * self._limits.near_peak_permille)
-        clipped = np.where(near, marks["clipped"], 0)
-        self.flat = np.where(higher, 0, self.flat) + clipped
-        self.flat_frames = np.where(higher, 0, self.flat_frames) + (clipped > 0)
-        np.maximum(self.peak, peak, out=self.peak)
-        if now.seconds.size:
-            self._judge(now)
+    def hear(self, passage: Passage) -> None:
+        """See `EverySecond`."""
+        marks, active = passage.frame.waveform, passage.active
+        peaks, clipped = (np.where(active, marks[name], 0) for name in ("peak", "clipped"))
+        for step in range(len(active)):
+            self._follow(peaks[step], clipped[step])
+            if passage.second.seconds.size:
+                self._keep(passage.ended(step), passage.second)
+        spoken = passage.tally(active, self.spoken)
+        rows = passage.second.seconds
+        self.seconds[rows, :, _SPOKEN, _slot(rows, passage.second)] = spoken
+        super().hear(passage)
 
-    def finish(self, now: Moment) -> None:
-        """The calls of `now` are over."""
-        self.condition.finish(now)
-
-    def _judge(self, now: Moment) -> None:
+    def judge(self, now: Moment) -> None:
+        """See `EverySecond`."""
         rows, limits = now.seconds, self._limits
-        slot = now.end[rows, 0] // FRAMES_PER_S % _WINDOW_S
-        latest = (self.peak, self.flat, self.flat_frames, self.spoken)
-        self.seconds[rows, :, :, slot] = np.stack([amount[rows] for amount in latest], axis=2)
-        for amount in latest:
-            amount[rows] = 0
         percent, often = self._share(self.seconds[rows])
         bad = (percent >= limits.low_percent) & often
         rank = rank_by(percent, limits.medium_percent, limits.high_percent)
         judged = self.seconds[rows, :, _SPOKEN].sum(axis=2) >= limits.least_active_frames
         self.condition.judge(rows, judged, bad, ~bad, percent, rank, now)
+
+    def _follow(self, peak: Ints, clipped: Ints) -> None:
+        """Take one frame of every call; 0 where it is not active."""
+        higher = peak * self._limits.near_peak_permille > self.peak * 1000
+        if some(higher):
+            self.flat[higher] = self.flat_frames[higher] = 0
+        clips = clipped > 0
+        if some(clips):
+            clips &= peak * 1000 >= self.peak * self._limits.near_peak_permille
+            self.flat += clipped * clips
+            self.flat_frames += clips
+        np.maximum(self.peak, peak, out=self.peak)
+
+    def _keep(self, rows: Ints, now: Moment) -> None:
+        """A second has ended in these rows."""
+        slot = _slot(rows, now)
+        for place, amount in enumerate((self.peak, self.flat, self.flat_frames)):
+            self.seconds[rows, :, place, slot] = amount[rows]
+            amount[rows] = 0
 
     def _share(self, seconds: Ints) -> tuple[Floats, Bools]:
         """Percent of the active samples that are clipped, and whether that is often enough to be no chance."""
@@ -89,7 +98,8 @@ class Distortion(Rows):
         often = (frames * near).sum(axis=2) >= self._limits.least_clipped_frames
         return percent, often & ((flat * near > 0).sum(axis=2) >= self._limits.least_clipped_seconds)
 
-    def _account(self, row: int, place: int) -> Account:
+    def account(self, row: int, place: int) -> Account:
+        """See `EverySecond`."""
         percent = float(self.condition.worst[row, place])
         return Account(
             _CONFIDENCE(np.log2(percent / self._limits.low_percent)),
@@ -97,3 +107,9 @@ class Distortion(Rows):
             "Lower the microphone or line gain of this party; it is too loud for the equipment before us.",
             {"clippedShare": round(percent / 100, 4)},
         )
+
+
+def _slot(rows: Ints, now: Moment) -> Ints:
+    """Where the second that ended in these rows is kept."""
+    slot: Ints = now.end[rows, 0] // FRAMES_PER_S % _WINDOW_S
+    return slot

@@ -8,13 +8,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from analysis.detectors.condition import Condition, Logistic
+from analysis.detectors.condition import EverySecond, Logistic
 from analysis.detectors.lives import Account, Desk, rank_by
 from analysis.features import FRAME_MS, FRAMES_PER_S
 from analysis.levels import Levels
 from analysis.losses import Holes, LossThresholds, Repeats, Stretches
-from analysis.moment import Moment
-from analysis.rows import CHANNELS, Bools, Ints, Rows, counts, flags, some
+from analysis.moment import Moment, Passage
+from analysis.rows import CHANNELS, Bools, Ints, counts, flags
 from analysis.waveform import UNITS_PER_MS
 
 _WINDOW_S = 60
@@ -65,7 +65,7 @@ class _Losses:
             del self._numbers[:3]
 
 
-class Dropouts(Rows):
+class Dropouts(EverySecond):
     """Finds channels that lost 40 ms or more within a minute: see `analysis.losses`.
 
     A channel that falls silent by itself, as one behind a noise gate does, has holes of any length; or none
@@ -76,7 +76,7 @@ class Dropouts(Rows):
 
     def __init__(self, desk: Desk, thresholds: DropoutThresholds, levels: Levels) -> None:
         self._limits, self._levels = thresholds, levels
-        self.condition = Condition(desk, "dropouts", CHANNELS, self._account, ends_after_s=thresholds.ends_after_s)
+        super().__init__(desk, "dropouts", ends_after_s=thresholds.ends_after_s)
         self._holes, self._repeats = Holes(thresholds.losses, levels), Repeats(thresholds.losses)
         self._losses: dict[tuple[int, int], _Losses] = {}  # of the anomaly, or of the last minute without one
         self.sure_ms = counts(CHANNELS, _WINDOW_S)  # of each second of the last minute: what was lost for sure,
@@ -85,35 +85,36 @@ class Dropouts(Rows):
         self.amid = counts(CHANNELS, _WINDOW_S)  # how many of them amid speech,
         self.odd = counts(CHANNELS, _WINDOW_S)  # and odd ones
         self.trusted = flags(CHANNELS)  # holes are lost packets
-        self.rows = (self, self.condition, self._holes, self._repeats)
+        self.rows = (*self.rows, self._holes, self._repeats)
 
     def restart(self, row: int) -> None:
         super().restart(row)
         for place in range(CHANNELS):
             self._losses.pop((row, place), None)
 
-    def step(self, now: Moment) -> None:
-        """Judge one frame of every call."""
-        for stretches in (self._holes.step(now), self._repeats.step(now)):
-            if stretches is not None and some(stretches.sure | stretches.hole | stretches.odd):
-                self._take(stretches, now)
-        if now.seconds.size:
-            self._judge(now)
+    def hear(self, passage: Passage) -> None:
+        """See `EverySecond`."""
+        found = [found for found in (self._holes.hear(passage), self._repeats.hear(passage)) if found]
+        stretches = Stretches.joined(found)
+        stretches = stretches.within(stretches.sure | stretches.hole | stretches.odd)
+        ending = passage.ending[stretches.step, stretches.row, 0]
+        self._take(stretches.within(ending), passage.end)
+        super().hear(passage)
+        self._take(stretches.within(~ending), passage.end)
 
-    def finish(self, now: Moment) -> None:
-        """The calls of `now` are over."""
-        self.condition.finish(now)
-
-    def _take(self, stretches: Stretches, now: Moment) -> None:
-        for row, place in np.argwhere(stretches.sure | stretches.hole | stretches.odd).tolist():
-            slot = (int(now.end[row, 0]) - 1) // FRAMES_PER_S % _WINDOW_S
-            hole = bool(stretches.hole[row, place])
-            self.odd[row, place, slot] += stretches.odd[row, place]
+    def _take(self, stretches: Stretches, end: Ints) -> None:
+        """Take what ended in frames, whose own ends in the call are `end` (steps, rows, 1), in order."""
+        in_order = stretches.within(np.argsort(stretches.step, kind="stable"))
+        for step, row, place, _, hole, amid, odd, start, until in zip(
+            *(part.tolist() for part in in_order), strict=True
+        ):
+            slot = (int(end[step, row, 0]) - 1) // FRAMES_PER_S % _WINDOW_S
+            self.odd[row, place, slot] += odd
             self.holes[row, place, slot] += hole
-            self.amid[row, place, slot] += stretches.amid[row, place]
-            if stretches.odd[row, place]:
+            self.amid[row, place, slot] += amid
+            if odd:
                 continue
-            start_ms, end_ms = (round(int(at[row, place]) / UNITS_PER_MS) for at in (stretches.start, stretches.end))
+            start_ms, end_ms = round(start / UNITS_PER_MS), round(until / UNITS_PER_MS)
             (self.hole_ms if hole else self.sure_ms)[row, place, slot] += end_ms - start_ms
             self._remember(row, place, _Loss(start_ms, end_ms, hole))
 
@@ -123,11 +124,12 @@ class Dropouts(Rows):
         if not self.condition.open[row, place]:
             losses.forget(loss.end_ms - _WINDOW_MS)
 
-    def _judge(self, now: Moment) -> None:
+    def judge(self, now: Moment) -> None:
+        """See `EverySecond`."""
         rows, limits = now.seconds, self._limits
         second = now.end[rows, 0] // FRAMES_PER_S
         was_open = self.condition.open[rows]
-        trusted = self._trust(rows) | (was_open & self.trusted[rows])
+        trusted = self._trust(rows, second) | (was_open & self.trusted[rows])
         self.trusted[rows] = trusted
         lost_ms = self.sure_ms[rows] + self.hole_ms[rows] * trusted[:, :, None]
         minute_ms, latest_ms = lost_ms.sum(axis=2), lost_ms[np.arange(len(rows)), :, (second - 1) % _WINDOW_S]
@@ -139,16 +141,17 @@ class Dropouts(Rows):
         for kept in (self.sure_ms, self.hole_ms, self.holes, self.amid, self.odd):
             kept[rows, :, second % _WINDOW_S] = 0
 
-    def _trust(self, rows: Ints) -> Bools:
+    def _trust(self, rows: Ints, second: Ints) -> Bools:
         """Whether holes are lost packets, (k, channels)."""
         holes, amid, odd = (kept[rows].sum(axis=2) for kept in (self.holes, self.amid, self.odd))
-        background_ms = self._levels.quiet_frames[rows].sum(axis=2) * FRAME_MS
+        background_ms = self._levels.background(rows, second, 0, _WINDOW_S)[-1] * FRAME_MS
         trusted: Bools = (2 * odd <= holes) & (
             (20 * amid >= holes) | (background_ms >= 2 * self.hole_ms[rows].sum(axis=2))
         )
         return trusted
 
-    def _account(self, row: int, place: int) -> Account:
+    def account(self, row: int, place: int) -> Account:
+        """See `EverySecond`."""
         losses = [loss for loss in self._losses[row, place] if self.trusted[row, place] or not loss.hole]
         lost_ms = sum(loss.end_ms - loss.start_ms for loss in losses)
         worst_ms = float(self.condition.worst[row, place])

@@ -18,18 +18,30 @@ INFO, LOW, MEDIUM, HIGH, CRITICAL = range(5)
 class Desk:
     """Where findings are handed in: knows the names of each row's channels, keeps what was found.
 
-    `found` is emptied by its reader after every tick; it holds no more than one tick finds.
+    Detectors may be some frames ahead of each other, so a finding is filed under the time of its call and the
+    detector's place among the others.
+
+    Attributes:
+        end: (rows, 1), the time at which what is handed in was found, frames of the call.
+        place: of the detector that hands in.
     """
 
     def __init__(self) -> None:
         self.names: dict[int, tuple[str, ...]] = {}
-        self.found: list[tuple[int, Finding]] = []
+        self.end = counts(1)
+        self.place = 0
+        self._found: list[tuple[tuple[int, int], int, Finding]] = []
 
     def hand_in(self, row: int, state: State, event: Heard) -> None:
         """Take a finding about a row."""
         kind = event.metadata.get("kind", "")
         key = ":".join(filter(None, (event.type, kind, event.channel, str(event.timestamp))))
-        self.found.append((row, Finding(key, state, event)))
+        self._found.append(((int(self.end[row, 0]), self.place), row, Finding(key, state, event)))
+
+    def collect(self) -> list[tuple[int, Finding]]:
+        """What was handed in since the last time, by row, in the order of each call's time."""
+        found, self._found = self._found, []
+        return [(row, finding) for _, row, finding in sorted(found, key=lambda filed: filed[0])]
 
     def shared_name(self, row: int) -> str:
         """The channel of an event about the whole call."""

@@ -1,23 +1,28 @@
 """Volume spike: a channel is suddenly far louder than its speech has been."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from analysis.detectors.lives import MEDIUM, Desk, Lives
-from analysis.features import FRAMES_PER_S, level_dbov
-from analysis.moment import Moment
-from analysis.rows import CHANNELS, Bools, Floats, Ints, Rows, counts, flags, some, values
+from analysis.features import FRAMES_PER_S, SILENT_DBOV, level_dbov
+from analysis.moment import Moment, Passage
+from analysis.rows import CHANNELS, Bools, Floats, Ints, Places, Rows, counts, flags, places, shifted, some, values
 
 _WINDOW_FRAMES = 5
 _RECENT_FRAMES = 16  # more than a gap that talkspurts bridge
 _NO_AUDIO = -np.inf  # a window with a missing frame has no level
-_UNKNOWN_DBOV = -np.inf
+_TENTHS = 10
+_LOUDEST = round(-SILENT_DBOV * _TENTHS)
+_UNKNOWN = -1
 _NO_REFERENCE_DBOV = np.inf
 _FULL_SCALE = 32768.0
 _LEVEL_STEP_DB = 0.1  # of `level_dbov`, by which a level may be lower than its mean square
+
+Tenths = NDArray[np.int16]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +50,11 @@ class VolumeSpike(Rows):
     def __init__(self, desk: Desk, thresholds: SpikeThresholds) -> None:
         self._limits = thresholds
         self.lives = Lives(desk, "volume_spike", CHANNELS, self._metadata)
-        self.window = values(CHANNELS, _WINDOW_FRAMES, initial=_NO_AUDIO)  # mean squares of the last frames
-        self.recent_dbov = values(CHANNELS, _RECENT_FRAMES, initial=_UNKNOWN_DBOV)
+        self._desk = desk
+        self.window = values(_WINDOW_FRAMES - 1, CHANNELS, initial=_NO_AUDIO)  # mean squares of the last frames
+        self.recent = np.full((1, _RECENT_FRAMES, CHANNELS), _UNKNOWN, dtype=np.int16)  # their levels, see _tenths
         self.active_until = counts(CHANNELS)
-        self.speech_dbov = values(CHANNELS, thresholds.reference_frames, initial=0.0)
+        self.speech = np.full((1, CHANNELS, thresholds.reference_frames), _LOUDEST, dtype=np.int16)
         self.spoken = counts(CHANNELS)
         self.reference_dbov = values(CHANNELS, initial=_NO_REFERENCE_DBOV)
         self.suspect_square = values(CHANNELS, initial=np.inf)  # no window below it is loud
@@ -60,33 +66,40 @@ class VolumeSpike(Rows):
         self.gain_db = values(CHANNELS)
         self.rows = (self, self.lives)
 
-    def step(self, now: Moment) -> None:
-        """Judge one frame of every call."""
-        mean_square = self._slide(now)
-        loud = now.heard & (mean_square >= self.suspect_square)
-        if some(loud):
-            gain_db = level_dbov(np.maximum(mean_square, 0.0)) - self.reference_dbov
-            loud &= gain_db >= self._limits.medium_db
-            self._follow(now, loud, mean_square, gain_db)
-        np.copyto(self.loud, 0, where=now.stepping & ~loud)
-        over = now.stepping & (now.end - self.event_until >= self._limits.over_after_frames)
-        self.lives.close(over, self.event_until)
-        self._learn(now)
+    def hear(self, passage: Passage) -> None:
+        """Judge the next frames of every call."""
+        mean_square = self._slide(passage)
+        suspect_square, reference_dbov = self._learn(passage)
+        suspect = places(passage.heard & (mean_square >= suspect_square))
+        if len(suspect[0]) or some(self.loud) or some(self.lives.open):
+            gain_db = np.full(mean_square.shape, -np.inf)
+            gain_db[suspect] = level_dbov(mean_square[suspect]) - reference_dbov[suspect]
+            for step, now in enumerate(passage.moments):
+                self._judge(now, mean_square[step], gain_db[step])
 
     def finish(self, now: Moment) -> None:
         """The calls of `now` are over, and their spikes with them."""
         self.lives.close(now.stepping, self.event_until)
 
-    def _slide(self, now: Moment) -> Floats:
-        """Mean square of the window that ends with this frame; below 0 if part of it is missing."""
-        latest = np.where(now.heard, now.frame.mean_square, _NO_AUDIO)
-        rows = np.flatnonzero(now.stepping)
-        self.window[rows, :, (now.end[rows, 0] - 1) % _WINDOW_FRAMES] = latest[rows]
-        total = self.window[:, :, 0] + self.window[:, :, 1]
+    def _slide(self, passage: Passage) -> Floats:
+        """Mean squares of the windows that end with each frame; below 0 if part of it is missing."""
+        latest = np.where(passage.heard, passage.frame.mean_square, _NO_AUDIO)
+        line, self.window = shifted(self.window, latest, passage.lengths)
+        total: Floats = line[: len(latest)] + line[1 : 1 + len(latest)]
         for place in range(2, _WINDOW_FRAMES):
-            total += self.window[:, :, place]
+            total += line[place : place + len(latest)]
         total /= _WINDOW_FRAMES
         return total
+
+    def _judge(self, now: Moment, mean_square: Floats, gain_db: Floats) -> None:
+        """Judge one frame of every call; its gain is that of the window that ends with it."""
+        self._desk.end = now.end
+        loud = gain_db >= self._limits.medium_db
+        if some(loud):
+            self._follow(now, loud, mean_square, gain_db)
+        np.copyto(self.loud, 0, where=now.stepping & ~loud)
+        over = now.stepping & (now.end - self.event_until >= self._limits.over_after_frames)
+        self.lives.close(over, self.event_until)
 
     def _follow(self, now: Moment, loud: Bools, mean_square: Floats, gain_db: Floats) -> None:
         first = loud & (self.loud == 0)
@@ -101,53 +114,84 @@ class VolumeSpike(Rows):
         self.lives.begin(opens, self.loud_from, now.end, rank, now)
         np.copyto(self.event_until, now.end, where=loud & self.lives.open)
 
-    def _learn(self, now: Moment) -> None:
-        """Take the levels of active frames, and those of a gap in a talkspurt once it is known to be one."""
-        rows = np.flatnonzero(now.stepping)
-        latest = np.where(now.heard, now.frame.level_dbov, _UNKNOWN_DBOV)
-        self.recent_dbov[rows, :, (now.end[rows, 0] - 1) % _RECENT_FRAMES] = latest[rows]
-        goes_on = now.active & (now.spurts.start < self.active_until)
-        gap = np.where(goes_on, now.end - 1 - self.active_until, 0)
-        if some(gap > 0):
-            self._take_gaps(gap, now)
-        rows, channels = np.nonzero(now.active)
-        self._take(rows, channels, now.frame.level_dbov[rows, channels])
-        np.copyto(self.active_until, now.end, where=now.active)
+    def _learn(self, passage: Passage) -> tuple[Floats, Floats]:
+        """Take the levels of speech. Returns `suspect_square` and `reference_dbov` as they were when each frame was
+        judged, (steps, rows, channels): before it was learnt from."""
+        latest = np.where(passage.heard, _tenths(passage.frame.level_dbov), np.int16(_UNKNOWN))
+        line, self.recent = shifted(self.recent, latest, passage.lengths)
+        taken, step = self._speech(passage, line)
+        number = self.spoken + np.cumsum(taken, axis=0)
+        self.spoken = number[-1]
+        at = places(taken)
+        suspects, references = (
+            np.repeat(known[None], len(latest), axis=0) for known in (self.suspect_square, self.reference_dbov)
+        )
+        for rows, channels, due in self._take(at, number[at], line[at], step[at]):
+            later = np.arange(len(latest))[:, None] > due
+            suspects[:, rows, channels] = np.where(
+                later, self.suspect_square[rows, channels], suspects[:, rows, channels]
+            )
+            references[:, rows, channels] = np.where(
+                later, self.reference_dbov[rows, channels], references[:, rows, channels]
+            )
+        return suspects, references
 
-    def _take_gaps(self, gap: Ints, now: Moment) -> None:
-        """Take the frames of gaps of these lengths, the earliest first; missing audio is left out."""
-        rows, channels = np.nonzero(gap)
-        lengths = gap[rows, channels]
-        for back in range(int(lengths.max()), 0, -1):
-            reaches = lengths >= back
-            row, channel = rows[reaches], channels[reaches]
-            level_dbov = self.recent_dbov[row, channel, (now.end[row, 0] - 1 - back) % _RECENT_FRAMES]
-            known = level_dbov != _UNKNOWN_DBOV
-            self._take(row[known], channel[known], level_dbov[known])
+    def _speech(self, passage: Passage, line: Tenths) -> tuple[Bools, Ints]:
+        """Which of the frames of `line` (recent + steps, rows, channels) are speech that is learnt from in this pass,
+        and in which step: active ones at once, those of a gap once it is known to be one; missing audio is left out."""
+        until = np.maximum.accumulate(np.where(passage.active, passage.end, self.active_until), axis=0)
+        before = np.concatenate([self.active_until[None], until[:-1]])
+        self.active_until = until[-1]
+        taken = np.zeros(line.shape, dtype=np.bool_)
+        taken[_RECENT_FRAMES:] = passage.active
+        step = np.broadcast_to(np.arange(-_RECENT_FRAMES, len(until))[:, None, None], line.shape).copy()
+        gap = np.where(passage.active & (passage.spurt_start < before), passage.end - 1 - before, 0)
+        ends, rows, channels = places(gap > 0)
+        lengths = gap[ends, rows, channels]
+        ends, rows, channels = (np.repeat(place, lengths) for place in (ends, rows, channels))
+        back = np.arange(len(ends)) - np.repeat(np.cumsum(lengths) - lengths, lengths) + 1
+        frames = (_RECENT_FRAMES + ends - back, rows, channels)
+        taken[frames] = line[frames] != _UNKNOWN
+        step[frames] = ends
+        return taken, step
 
-    def _take(self, rows: Ints, channels: Ints, level_dbov: Floats) -> None:
-        """Take levels of channels' speech, at most one of each; renew the reference when it is due."""
-        spoken = self.spoken[rows, channels]
-        self.speech_dbov[rows, channels, spoken % self._limits.reference_frames] = level_dbov
-        spoken += 1
-        self.spoken[rows, channels] = spoken
-        due = (spoken >= self._limits.least_reference_frames) & (spoken % self._limits.renew_every_frames == 0)
-        if some(due):
-            rows, channels = rows[due], channels[due]
-            known = np.minimum(spoken[due], self._limits.reference_frames)
-            reference_dbov = _medians(self.speech_dbov[rows, channels], known)
-            self.reference_dbov[rows, channels] = reference_dbov
-            suspect_dbov = reference_dbov + self._limits.medium_db - _LEVEL_STEP_DB
-            self.suspect_square[rows, channels] = _FULL_SCALE**2 * 10.0 ** (suspect_dbov / 10)
+    def _take(self, at: Places, number: Ints, tenths: Tenths, step: Ints) -> Iterator[tuple[Ints, Ints, Ints]]:
+        """Remember levels of speech, each the one of this `number` of its channel, and renew the reference when it is
+        due: the rows and channels where it was, and the step."""
+        _, rows, channels = at
+        limits = self._limits
+        period = (number - 1) // limits.renew_every_frames
+        due = (number >= limits.least_reference_frames) & (number % limits.renew_every_frames == 0)
+        for latest in np.unique(period).tolist():
+            part = period == latest
+            self.speech[rows[part], channels[part], (number[part] - 1) % limits.reference_frames] = tenths[part]
+            part &= due
+            if some(part):
+                self._renew(rows[part], channels[part], np.minimum(number[part], limits.reference_frames))
+                yield rows[part], channels[part], step[part]
+
+    def _renew(self, rows: Ints, channels: Ints, known: Ints) -> None:
+        """Take the median of the `known` levels of speech for the reference."""
+        reference_dbov = _medians(self.speech[rows, channels], known)
+        self.reference_dbov[rows, channels] = reference_dbov
+        suspect_dbov = reference_dbov + self._limits.medium_db - _LEVEL_STEP_DB
+        self.suspect_square[rows, channels] = _FULL_SCALE**2 * 10.0 ** (suspect_dbov / 10)
 
     def _metadata(self, row: int, place: int) -> Mapping[str, Any]:
         rms = float(np.sqrt(self.peak_square[row, place])) / _FULL_SCALE
         return {"level": round(rms, 3), "gainDb": round(float(self.gain_db[row, place]), 1)}
 
 
-def _medians(levels: Floats, known: Ints) -> Floats:
-    """Median of the first `known` of each row of levels, (rows,); unknown ones are 0, the highest level."""
-    ordered = np.sort(levels, axis=1)
-    row = np.arange(len(levels))
-    middle: Floats = (ordered[row, (known - 1) // 2] + ordered[row, known // 2]) / 2
+def _tenths(level_dbov: Floats) -> Tenths:
+    """Levels as whole tenths of a decibel above SILENT_DBOV, in which they are exact."""
+    tenths: Tenths = np.rint((level_dbov - SILENT_DBOV) * _TENTHS).astype(np.int16)
+    return tenths
+
+
+def _medians(tenths: Tenths, known: Ints) -> Floats:
+    """Median level, dBov, of the first `known` of each row, (rows,); unknown ones are of the highest level."""
+    ordered = np.sort(tenths, axis=1)
+    row = np.arange(len(tenths))
+    lower, upper = (SILENT_DBOV + ordered[row, place] / _TENTHS for place in ((known - 1) // 2, known // 2))
+    middle: Floats = (lower + upper) / 2
     return middle

@@ -4,12 +4,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from analysis.detectors.condition import Condition, Logistic
+from analysis.detectors.condition import EverySecond, Logistic
 from analysis.detectors.lives import Account, Desk, rank_by
 from analysis.features import FRAMES_PER_S
 from analysis.levels import MEMORY_S, Levels
 from analysis.moment import Moment
-from analysis.rows import CHANNELS, Floats, Ints, Rows, flags, values
+from analysis.rows import CHANNELS, Floats, Ints, flags, values
 
 _WINDOW_S = 10
 _CONFIDENCE = Logistic(offset=0.3, slope=0.8)  # margin: dB beyond the limit
@@ -28,7 +28,7 @@ class VolumeInconsistencyThresholds:
     ends_after_s: int = 10
 
 
-class VolumeInconsistency(Rows):
+class VolumeInconsistency(EverySecond):
     """Finds levels of speech, over 10 s, that differ by more than 10 dB for two windows or more.
 
     A channel is compared with itself up to a minute before, the last 20 s left out, and with the other's
@@ -37,30 +37,16 @@ class VolumeInconsistency(Rows):
 
     def __init__(self, desk: Desk, thresholds: VolumeInconsistencyThresholds, levels: Levels) -> None:
         self._limits, self._levels = thresholds, levels
-        self.condition = Condition(
-            desk,
-            "volume_inconsistency",
-            CHANNELS,
-            self._account,
-            opens_after_s=thresholds.opens_after_s,
-            ends_after_s=thresholds.ends_after_s,
+        super().__init__(
+            desk, "volume_inconsistency", opens_after_s=thresholds.opens_after_s, ends_after_s=thresholds.ends_after_s
         )
         self.latest_dbov = values(CHANNELS)  # of the last window with enough speech
         self.known = flags(CHANNELS)  # there was one
         self.change_db = values(CHANNELS)  # against itself, in the second that is told of
         self.below_other_db = values(CHANNELS)
-        self.rows = (self, self.condition)
 
-    def step(self, now: Moment) -> None:
-        """Judge one frame of every call."""
-        if now.seconds.size:
-            self._judge(now)
-
-    def finish(self, now: Moment) -> None:
-        """The calls of `now` are over."""
-        self.condition.finish(now)
-
-    def _judge(self, now: Moment) -> None:
+    def judge(self, now: Moment) -> None:
+        """See `EverySecond`."""
         rows, limits = now.seconds, self._limits
         second = now.end[rows, 0] // FRAMES_PER_S
         level_dbov, spoken = self._levels.speech(rows, second, 0, _WINDOW_S)
@@ -88,7 +74,8 @@ class VolumeInconsistency(Rows):
         both = self.known[rows].all(axis=1, keepdims=True)
         return np.where(both, latest_dbov[:, ::-1] - latest_dbov, 0.0)
 
-    def _account(self, row: int, place: int) -> Account:
+    def account(self, row: int, place: int) -> Account:
+        """See `EverySecond`."""
         change_db, below_db = float(self.change_db[row, place]), float(self.below_other_db[row, place])
         difference_db = float(self.condition.worst[row, place])
         what = _describe(change_db, below_db)
