@@ -31,7 +31,7 @@ from analysis.moment import Moment, Passage
 from analysis.music import Music, MusicThresholds
 from analysis.one_source import OneSource, OneSourceThresholds
 from analysis.rows import CHANNELS, Bools, Ints, Rows, counts, ever, flags
-from analysis.talkspurts import Talkspurts, TalkspurtThresholds
+from analysis.talkspurts import Runs, Talkspurts, TalkspurtThresholds
 from analysis.tones import Tones, ToneThresholds
 from analysis.vad import Probabilities, VadThresholds, VoiceActivity
 
@@ -91,11 +91,11 @@ class PassDetector(Detector, Protocol):
 
 class _Step(NamedTuple):
     """A step that is over, and what later ones change of what it was told: where music played (rows, channels), and
-    where the present runs of speech began."""
+    the talkspurts."""
 
     now: Moment
     music: Bools
-    spurt_start: Ints
+    spurts: Runs
 
 
 class Listener(Rows):
@@ -227,7 +227,7 @@ class Listener(Rows):
         for place, detector in self._by_frame:
             self._desk.place = place
             detector.step(now)
-        return _Step(now, self._music.on.copy(), self._spurts.start)
+        return _Step(now, self._music.on.copy(), self._spurts.runs)
 
     def _clean(self, step: int, frame: Features, heard: Bools, active: Bools, stepping: Bools) -> Bools:
         """What of `active` is speech of the channel's own party: no music, no copy, no echo of the other channel."""
@@ -275,9 +275,10 @@ def _passage(steps: Sequence[_Step], frames: Features, lengths: Ints) -> Passage
         usable=usable,
         active=active,
         music=np.stack([step.music for step in steps]),
-        spurt_start=np.stack([step.spurt_start for step in steps]),
+        spurts=Runs.of_steps([step.spurts for step in steps]),
         frame=frames,
         present=nows[0].present,
+        two=nows[0].two,
         second=_second(nows, ends),
         ends=ends,
         ending=np.cumsum(ends, axis=0) - ends == 0,

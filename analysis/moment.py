@@ -11,7 +11,7 @@ from analysis.echo import Echo
 from analysis.features import Features
 from analysis.music import Music
 from analysis.rows import Bools, Ints
-from analysis.talkspurts import Talkspurts
+from analysis.talkspurts import Runs, Talkspurts
 from analysis.vad import Probabilities
 
 
@@ -74,9 +74,9 @@ class Passage:
         stepping, end: (steps, rows, 1).
         heard, usable, active: (steps, rows, channels).
         music: (steps, rows, channels), music plays.
-        spurt_start: (steps, rows, channels), first frame of the run of speech that goes on, if one does.
+        spurts: (steps, rows, channels).
         frame: features, (steps, rows, channels).
-        present: (rows, channels).
+        present, two: (rows, channels) and (rows, 1).
         second: of the rows in which a second ended in this pass (its `seconds`), the moment when it did.
         ends: (steps, rows, 1), the frames with which those seconds ended.
         ending: (steps, rows, 1), the frames up to those ends; all in the other rows.
@@ -90,9 +90,10 @@ class Passage:
     usable: Bools
     active: Bools
     music: Bools
-    spurt_start: Ints
+    spurts: Runs
     frame: Features
     present: Bools
+    two: Bools
     second: Moment
     ends: Bools
     ending: Bools

@@ -1,6 +1,8 @@
 """Talkspurts: stretches of speech of one channel, short gaps bridged and short bursts dropped."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -13,6 +15,26 @@ class TalkspurtThresholds:
 
     bridge_frames: int = 10
     shortest_frames: int = 4
+
+
+class Runs(NamedTuple):
+    """What `Talkspurts` say, of one step (rows, channels) or of many (steps, rows, channels)."""
+
+    running: Bools
+    confirmed: Bools
+    ended: Bools
+    start: Ints
+    last: Ints
+    until: Ints
+
+    @classmethod
+    def of_steps(cls, steps: Sequence["Runs"]) -> "Runs":
+        """Steps one after the other."""
+        return cls._make(np.stack(parts) for parts in zip(*steps, strict=True))
+
+    def at(self, step: int) -> "Runs":
+        """One step of many."""
+        return Runs._make(part[step] for part in self)
 
 
 class Talkspurts(Rows):
@@ -52,8 +74,8 @@ class Talkspurts(Rows):
         self._resumed = None
         fresh = active & ~self.running
         self.start = np.where(fresh, end - 1, self.start)
-        np.copyto(self.last, end, where=active)
-        self.running |= active
+        self.last = np.where(active, end, self.last)
+        self.running = self.running | active
         self._end(stepping & self.running & (end - self.last > self._limits.bridge_frames))
         long_enough = self.last - self.start >= self._limits.shortest_frames
         self._confirm(stepping & self.running & ~self.confirmed & long_enough)
@@ -63,6 +85,11 @@ class Talkspurts(Rows):
         self._resumed = None
         self._end(rows & self.running)
         self._confirm(np.zeros_like(self.running))
+
+    @property
+    def runs(self) -> Runs:
+        """As of this step; later ones leave it as it is."""
+        return Runs(self.running, self.confirmed, self.ended, self.start, self.last, self.until)
 
     @property
     def talk(self) -> Ints:
@@ -84,13 +111,13 @@ class Talkspurts(Rows):
 
     def _end(self, over: Bools) -> None:
         self.ended = over & self.confirmed
-        np.copyto(self.until, self.last, where=self.ended)
+        self.until = np.where(self.ended, self.last, self.until)
         self.past += np.where(self.ended, self.last - self.start, 0)
-        self.running &= ~over
-        self.confirmed &= ~over
+        self.running = self.running & ~over
+        self.confirmed = self.confirmed & ~over
 
     def _confirm(self, began: Bools) -> None:
         self.began = began
-        self.confirmed |= began
+        self.confirmed = self.confirmed | began
         self.number += began
         np.copyto(self.first, self.start, where=began & (self.first < 0))

@@ -8,8 +8,9 @@ from analysis.detectors.lives import CRITICAL, SEVERITIES, Desk
 from analysis.detectors.overlap import OverlapThresholds
 from analysis.features import FRAME_MS
 from analysis.findings import CallEvent, State
-from analysis.moment import Moment
+from analysis.moment import Moment, Passage
 from analysis.rows import CHANNELS, Rows, counts, flags, some
+from analysis.talkspurts import Runs
 
 _AGENT = "agent"
 
@@ -37,39 +38,37 @@ class Interrupt(Rows):
         self.yielded = counts(CHANNELS)
         self.rows = (self,)
 
-    def step(self, now: Moment) -> None:
-        """Judge one frame of every call."""
-        self._resolve(now)
-        self._notice(now)
+    def hear(self, passage: Passage) -> None:
+        """Judge the next frames of every call."""
+        spurts = passage.spurts
+        began = spurts.start[..., ::-1]
+        interrupted = (
+            spurts.ended
+            & spurts.running[..., ::-1]
+            & (began - spurts.start > self._limits.alone_before_frames)
+            & (spurts.last - began > self._limits.together_frames)
+        )
+        for step, now in enumerate(passage.moments):
+            if some(self.waiting):
+                self._desk.end = now.end
+                self._resolve(now, spurts.at(step))
+            if some(interrupted[step]):
+                self.waiting |= interrupted[step]
+                np.copyto(self.began, began[step], where=interrupted[step])
+                np.copyto(self.yielded, spurts.last[step], where=interrupted[step])
 
     def finish(self, now: Moment) -> None:
         """The calls of `now` are over: who has not spoken on by now never will."""
-        self._resolve(now)
+        self._resolve(now, now.spurts.runs)
 
-    def _resolve(self, now: Moment) -> None:
-        if not some(self.waiting):
-            return
-        start, last = now.spurts.start[:, ::-1], now.spurts.last[:, ::-1]
-        same = now.spurts.running[:, ::-1] & (start == self.began)
+    def _resolve(self, now: Moment, spurts: Runs) -> None:
+        """Where a party has yielded: does the other speak on?"""
+        start, last = spurts.start[:, ::-1], spurts.last[:, ::-1]
+        same = spurts.running[:, ::-1] & (start == self.began)
         spoken_on = self.waiting & now.stepping & (last - self.yielded > self._limits.alone_after_frames)
         for row, channel in np.argwhere(spoken_on & same).tolist():
             self._hand_in(row, channel, int(now.known[row, 0]))
         self.waiting &= ~(now.stepping & (spoken_on | ~same))
-
-    def _notice(self, now: Moment) -> None:
-        spurts = now.spurts
-        if not some(spurts.ended):
-            return
-        began = spurts.start[:, ::-1]
-        interrupted = (
-            spurts.ended
-            & spurts.running[:, ::-1]
-            & (began - spurts.start > self._limits.alone_before_frames)
-            & (spurts.last - began > self._limits.together_frames)
-        )
-        self.waiting |= interrupted
-        np.copyto(self.began, began, where=interrupted)
-        np.copyto(self.yielded, spurts.last, where=interrupted)
 
     def _hand_in(self, row: int, channel: int, known: int) -> None:
         names = self._desk.names[row]

@@ -7,8 +7,8 @@ import numpy as np
 from analysis.detectors.lives import INFO, SEVERITIES, Desk
 from analysis.features import FRAME_MS, FRAMES_PER_S
 from analysis.findings import CallEvent, State
-from analysis.moment import Moment
-from analysis.rows import CHANNELS, Bools, Ints, Rows, counts, some
+from analysis.moment import Moment, Passage
+from analysis.rows import CHANNELS, Rows, counts, either, ever
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,35 +35,34 @@ class FloorChange(Rows):
         self.holder = counts(1, initial=_NOBODY)
         self.rows = (self,)
 
-    def step(self, now: Moment) -> None:
-        """Judge one frame of every call."""
-        spurts = now.spurts
-        other_start, other_until = spurts.start[:, ::-1], spurts.until[:, ::-1]
+    def hear(self, passage: Passage) -> None:
+        """Judge the next frames of every call."""
+        spurts = passage.spurts
+        other_start, other_until = spurts.start[..., ::-1], spurts.until[..., ::-1]
         since = np.maximum(spurts.start, other_until)
-        until = np.where(spurts.running[:, ::-1], np.minimum(spurts.last, other_start), spurts.last)
-        takes = (until - since >= self._limits.alone_frames) & spurts.confirmed & now.two & now.stepping
-        takes &= self.holder != _CHANNEL
-        if some(takes):
-            self._pass_on(takes, since + self._limits.alone_frames, now)
+        until = np.where(spurts.running[..., ::-1], np.minimum(spurts.last, other_start), spurts.last)
+        alone = (until - since >= self._limits.alone_frames) & spurts.confirmed & passage.two & passage.stepping
+        changing = either(ever(alone & (self.holder != _CHANNEL)))
+        for step, row, channel in np.argwhere(alone & changing).tolist():
+            now = passage.moments[step]
+            holder = int(self.holder[row, 0])
+            self.holder[row, 0] = channel
+            if holder not in (_NOBODY, channel):
+                self._desk.end = now.end
+                start, full = int(spurts.start[step, row, channel]), int(since[step, row, channel])
+                self._hand_in(row, channel, start, full + self._limits.alone_frames, int(now.known[row, 0]))
 
     def finish(self, now: Moment) -> None:
         """The calls of `now` are over: nobody takes the floor any more."""
 
-    def _pass_on(self, takes: Bools, until: Ints, now: Moment) -> None:
-        for row, channel in np.argwhere(takes).tolist():
-            if self.holder[row, 0] != _NOBODY:
-                self._hand_in(row, channel, int(until[row, channel]), now)
-            self.holder[row, 0] = channel
-
-    def _hand_in(self, row: int, channel: int, until: int, now: Moment) -> None:
-        start = int(now.spurts.start[row, channel])
+    def _hand_in(self, row: int, channel: int, start: int, until: int, known: int) -> None:
         event = CallEvent(
             type="speaker_change",
             channel=self._desk.names[row][channel],
             timestamp=start * FRAME_MS,
             duration=(until - start) * FRAME_MS,
             severity=SEVERITIES[INFO],
-            detected_at=int(now.known[row, 0]) * FRAME_MS,
+            detected_at=known * FRAME_MS,
         )
         self._desk.hand_in(row, State.OPENED, event)
         self._desk.hand_in(row, State.CLOSED, event)

@@ -145,7 +145,7 @@ class VolumeSpike(Rows):
         taken = np.zeros(line.shape, dtype=np.bool_)
         taken[_RECENT_FRAMES:] = passage.active
         step = np.broadcast_to(np.arange(-_RECENT_FRAMES, len(until))[:, None, None], line.shape).copy()
-        gap = np.where(passage.active & (passage.spurt_start < before), passage.end - 1 - before, 0)
+        gap = np.where(passage.active & (passage.spurts.start < before), passage.end - 1 - before, 0)
         ends, rows, channels = places(gap > 0)
         lengths = gap[ends, rows, channels]
         ends, rows, channels = (np.repeat(place, lengths) for place in (ends, rows, channels))
