@@ -76,6 +76,7 @@ class _Call:
 
     def _begin_tracks(self, sample_rate: int, encoding: Encoding) -> None:
         self.encoding = encoding
+        self._width = encoding.sample_width
         self.tracks = [Track(encoding, sample_rate) for _ in self.names]
         self._first_frame = self.heard_frames  # of the call, where these tracks have their first
         self._odd = b""  # an incomplete sample of interleaved channels
@@ -104,7 +105,7 @@ class _Call:
         if len(self.tracks) == 1:
             self.tracks[0].push(data)
             return
-        width = self.encoding.sample_width
+        width = self._width
         if self._odd:
             data = self._odd + data
         whole = len(data) // (width * CHANNELS) * width * CHANNELS

@@ -27,6 +27,7 @@ class Track:
         self.missing = 0
         self.late = 0
         self._encoding = encoding
+        self._width = encoding.sample_width
         self._pieces: deque[memoryview | bytes] = deque()
         self._holes: deque[tuple[int, int]] = deque()  # missing samples: [start, end), in order
         self._odd = b""  # half a sample
@@ -46,7 +47,7 @@ class Track:
 
     def push(self, data: bytes) -> None:
         """Append audio: bytes in the track's encoding; half a sample waits for its other half."""
-        width = self._encoding.sample_width
+        width = self._width
         if self._odd:
             data, self._odd = self._odd + data, b""
         if len(data) % width:
@@ -112,7 +113,7 @@ class Track:
         self.missing += samples
 
     def _drop_late(self, data: bytes) -> bytes:
-        width = self._encoding.sample_width
+        width = self._width
         late = min(self._owed, len(data) // width)
         self._owed -= late
         self.late += late
@@ -121,7 +122,7 @@ class Track:
     def _read_audio(self, samples: int) -> bytes:
         """The next samples at the pushed rate, holes filled."""
         at, end = self._read, self._read + samples
-        width = self._encoding.sample_width
+        width = self._width
         self._read = end
         if not self._holes:
             return _cut_joined(self._pieces, samples * width)

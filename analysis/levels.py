@@ -70,7 +70,7 @@ class Levels(Rows):
         until = np.maximum.accumulate(spoken, axis=0)
         self.active_until = until[-1]
         still = passage.end - until > _DECAY_FRAMES
-        quiet = passage.usable & still & ~frame.zero & ~passage.music
+        quiet = passage.usable & still & ~frame.zero & ~passage.music.on
         amounts = np.zeros((*quiet.shape, 5), dtype=np.int64)
         amounts[..., _SPEECH_SQUARE] = frame.mean_square * passage.active
         amounts[..., _SPEECH] = passage.active

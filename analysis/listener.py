@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
+from numpy.typing import NDArray
 
 from analysis.detectors.background_noise import BackgroundNoise, BackgroundNoiseThresholds
 from analysis.detectors.distortion import Distortion, DistortionThresholds
@@ -28,7 +29,7 @@ from analysis.levels import Levels
 from analysis.lookahead import LOOK_AHEAD_FRAMES, LookAhead
 from analysis.misreading import Misreading
 from analysis.moment import Moment, Passage
-from analysis.music import Music, MusicThresholds
+from analysis.music import Music, MusicHeard, MusicThresholds
 from analysis.one_source import OneSource, OneSourceThresholds
 from analysis.rows import CHANNELS, Bools, Ints, Rows, counts, ever, flags
 from analysis.talkspurts import Runs, Talkspurts, TalkspurtThresholds
@@ -87,15 +88,6 @@ class PassDetector(Detector, Protocol):
 
     def hear(self, passage: Passage) -> None:
         """Judge the next frames of every call, hand in what was found."""
-
-
-class _Step(NamedTuple):
-    """A step that is over, and what later ones change of what it was told: where music played (rows, channels), and
-    the talkspurts."""
-
-    now: Moment
-    music: Bools
-    spurts: Runs
 
 
 class Listener(Rows):
@@ -176,7 +168,7 @@ class Listener(Rows):
         found = self._desk.collect()
         self._spurts.finish(leaving)
         silent = np.zeros(self.present.shape, dtype=np.float32)
-        now = self._moment(leaving, nobody[0], silent, nobody[0], nothing.at(0))
+        now = self._moment(leaving, nobody[0], silent, nobody[0], nothing.at(0), self._music.now)
         self._desk.end = now.end
         for place, detector in enumerate((self._wrong_format, *self._detectors)):
             self._desk.place = place
@@ -201,25 +193,36 @@ class Listener(Rows):
             return
         heard = heard & stepping
         self._echo.take(frames, heard, lengths)
-        steps = []
+        music = self._music.hear(frames, heard, self.end + np.cumsum(stepping, axis=0), stepping)
+        moments, spurts = [], []
         for step in range(len(heard)):
             self._ahead.known = known[step]
-            steps.append(self._step(step, frames.at(step), heard[step], probability[step], stepping[step]))
+            now = self._step(step, frames.at(step), heard[step], probability[step], music.at(step), stepping[step])
+            moments.append(now)
+            spurts.append(self._spurts.runs)
         self._echo.keep(lengths)
-        passage = _passage(steps, frames, lengths)
+        passage = _passage(moments, Runs.of_steps(spurts), music, frames, lengths)
         self._levels.hear(passage)
         for place, detector in self._by_pass:
             self._desk.place = place
             detector.hear(passage)
 
-    def _step(self, step: int, frame: Features, heard: Bools, probability: Probabilities, stepping: Bools) -> _Step:
+    def _step(
+        self,
+        step: int,
+        frame: Features,
+        heard: Bools,
+        probability: Probabilities,
+        music: MusicHeard,
+        stepping: Bools,
+    ) -> Moment:
         """Judge one frame of the rows that are `stepping` (rows, 1)."""
         self._desk.end = self.end = self.end + stepping
         readable = (frame.waveform["misread"] == Misreading.NONE) & ~self._wrong_format.open
-        active = self._vad.decide(probability, frame, heard) & readable
+        active = self._vad.decide(probability, frame, heard) & readable & ~music.on
         active = self._clean(step, frame, heard, active, stepping)
         self._spurts.step(active, self.end, stepping)
-        now = self._moment(stepping, heard, probability, active, frame)
+        now = self._moment(stepping, heard, probability, active, frame, music)
         self._desk.place = 0
         self._wrong_format.step(now)
         misread = self._wrong_format.open  # it is known now for this frame, too
@@ -227,17 +230,22 @@ class Listener(Rows):
         for place, detector in self._by_frame:
             self._desk.place = place
             detector.step(now)
-        return _Step(now, self._music.on.copy(), self._spurts.runs)
+        return now
 
     def _clean(self, step: int, frame: Features, heard: Bools, active: Bools, stepping: Bools) -> Bools:
-        """What of `active` is speech of the channel's own party: no music, no copy, no echo of the other channel."""
-        active = active & ~self._music.step(frame, heard, self.end, stepping)
+        """What of `active` is speech of the channel's own party: no copy, no echo of the other channel."""
         copies = self._one_source.step(frame, heard, active)
         own = self._echo.step(step, active & ~self._one_source.one, self.end, stepping)
         return np.where(self._one_source.one, active & ~copies, own)
 
     def _moment(
-        self, stepping: Bools, heard: Bools, probability: Probabilities, active: Bools, frame: Features
+        self,
+        stepping: Bools,
+        heard: Bools,
+        probability: Probabilities,
+        active: Bools,
+        frame: Features,
+        music: MusicHeard,
     ) -> Moment:
         return Moment(
             stepping=stepping,
@@ -253,45 +261,32 @@ class Listener(Rows):
             active=active,
             frame=frame,
             spurts=self._spurts,
-            music=self._music,
+            music=music,
             echo=self._echo,
             one_source=self._one_source.one,
             seconds=np.flatnonzero(stepping & (self.end % FRAMES_PER_S == 0)),
         )
 
 
-def _passage(steps: Sequence[_Step], frames: Features, lengths: Ints) -> Passage:
+def _passage(nows: Sequence[Moment], spurts: Runs, music: MusicHeard, frames: Features, lengths: Ints) -> Passage:
     """What is known of steps that are over."""
-    nows = [step.now for step in steps]
-    stepping, end, heard, usable, active = (
-        np.stack([getattr(now, name) for now in nows]) for name in ("stepping", "end", "heard", "usable", "active")
-    )
-    ends = stepping & (end % FRAMES_PER_S == 0)
+    names = ("stepping", "end", "known", "heard", "usable", "active")
+    line: dict[str, NDArray[Any]] = {name: np.stack([getattr(now, name) for now in nows]) for name in names}
+    ends = line["stepping"] & (line["end"] % FRAMES_PER_S == 0)
+    second = replace(nows[-1], seconds=np.flatnonzero(ever(ends)))
+    if second.seconds.size:
+        last = ends.argmax(axis=0)[None]  # of each row its own step
+        second = replace(second, **{name: np.take_along_axis(line[name], last, axis=0)[0] for name in names})
     return Passage(
         lengths=lengths,
-        stepping=stepping,
-        end=end,
-        heard=heard,
-        usable=usable,
-        active=active,
-        music=np.stack([step.music for step in steps]),
-        spurts=Runs.of_steps([step.spurts for step in steps]),
+        music=music,
+        spurts=spurts,
         frame=frames,
         present=nows[0].present,
         two=nows[0].two,
-        second=_second(nows, ends),
+        second=second,
         ends=ends,
         ending=np.cumsum(ends, axis=0) - ends == 0,
         moments=nows,
+        **line,
     )
-
-
-def _second(nows: Sequence[Moment], ends: Bools) -> Moment:
-    """The moment at which a second ended, of each row its own; `ends` (steps, rows, 1)."""
-    step = ends.argmax(axis=0)
-    at = {
-        name: np.take_along_axis(np.stack([getattr(now, name) for now in nows]), step[None], axis=0)[0]
-        for name in ("end", "known", "heard", "usable", "active")
-    }
-    stepping = ever(ends)
-    return replace(nows[-1], stepping=stepping, seconds=np.flatnonzero(stepping), **at)

@@ -148,8 +148,7 @@ class Holes(Rows):
         return self._judge(places(ended), lead, before, passage)
 
     def _judge(self, at: Places, lead: Ints, before: _Before, passage: Passage) -> Stretches:
-        """The longest run that ended in each frame there: before it, with its `lead`, or
-        within."""
+        """The longest run that ended in each of these frames: before it, with its `lead`, or within."""
         limits, frame = self._limits, passage.frame
         run, missing, latest_dbov = before.run[at], before.missing[at], before.latest_dbov[at]
         marks, lead = frame.waveform[at], lead[at]
@@ -226,12 +225,12 @@ class Repeats(Rows):
         marks, frame = passage.frame.waveform, passage.frame
         sound = passage.usable & (frame.level_dbov >= self._limits.quietest_dbov)
         equal = (marks["blocks"] == self._before(marks["blocks"], passage.heard)) & sound[..., None]
-        some = pairs(equal.any(axis=(0, 3)) | (self.length > 0))
-        if not len(some[0]):
+        alike = pairs(equal.any(axis=(0, 3)) | (self.length > 0))
+        if not len(alike[0]):
             return None
         equal[..., 0] &= marks["lead"] < _BLOCK_UNITS  # constant blocks are holes
         equal[..., 1] &= marks["trail"] < _BLOCK_UNITS
-        found = [self._follow(step, some, equal[step][some], now) for step, now in enumerate(passage.moments)]
+        found = [self._follow(step, alike, equal[step][alike], now) for step, now in enumerate(passage.moments)]
         return Stretches.joined(found)
 
     def _before(self, blocks: NDArray[np.uint64], heard: Bools) -> NDArray[np.uint64]:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from analysis.echo import Echo
 from analysis.features import Features
-from analysis.music import Music
+from analysis.music import MusicHeard
 from analysis.rows import Bools, Ints
 from analysis.talkspurts import Runs, Talkspurts
 from analysis.vad import Probabilities
@@ -33,7 +33,7 @@ class Moment:
         active: (rows, channels), somebody speaks.
         frame: features of the frame, meaningless where not heard.
         spurts: the talkspurts, this frame included.
-        music: where music plays.
+        music: where music plays, (rows, channels).
         echo: which channels return the other's speech.
         one_source: (rows, 1), both channels carry the same.
         seconds: (k,), the rows in which a second of the call ends with this frame.
@@ -52,7 +52,7 @@ class Moment:
     active: Bools
     frame: Features
     spurts: Talkspurts
-    music: Music
+    music: MusicHeard
     echo: Echo
     one_source: Bools
     seconds: Ints
@@ -71,10 +71,9 @@ class Passage:
 
     Attributes:
         lengths: (rows,), how many of the steps are a row's; those after them are nothing.
-        stepping, end: (steps, rows, 1).
+        stepping, end, known: (steps, rows, 1).
         heard, usable, active: (steps, rows, channels).
-        music: (steps, rows, channels), music plays.
-        spurts: (steps, rows, channels).
+        music, spurts: (steps, rows, channels).
         frame: features, (steps, rows, channels).
         present, two: (rows, channels) and (rows, 1).
         second: of the rows in which a second ended in this pass (its `seconds`), the moment when it did.
@@ -86,10 +85,11 @@ class Passage:
     lengths: Ints
     stepping: Bools
     end: Ints
+    known: Ints
     heard: Bools
     usable: Bools
     active: Bools
-    music: Bools
+    music: MusicHeard
     spurts: Runs
     frame: Features
     present: Bools

@@ -5,13 +5,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from analysis.features import FRAMES_PER_S, SILENT_DBOV, Features
-from analysis.rows import CHANNELS, Bools, Floats, Ints, Pairs, Rows, counts, flags, some
+from analysis.rows import CHANNELS, Bools, Floats, Ints, Pairs, Places, Rows, counts, flags, places, some
 from analysis.spectrum import STEPS_PER_DB
 
 LONG_S, SHORT_S = 8, 3
@@ -46,6 +46,38 @@ class MusicThresholds:
     loud_fall_steps: int = 1
 
 
+class MusicHeard(NamedTuple):
+    """Where music plays, in the frames of a pass, (steps, rows, channels), or in one of them.
+
+    Attributes:
+        on: this is music.
+        possible: it may turn out to be: there is sound, and what is known of it does not tell otherwise.
+        since: frame in which the music began.
+        known: frame in which it was found.
+        low: frames of the present pause.
+    """
+
+    on: Bools
+    possible: Bools
+    since: Ints
+    known: Ints
+    low: Ints
+
+    def at(self, step: int) -> "MusicHeard":
+        """One step of many."""
+        return MusicHeard._make(line[step] for line in self)
+
+
+class _Pauses(NamedTuple):
+    """How sound is divided, (steps, rows, channels): frames of the present pause and whether it is one that ends music,
+    where sound began after the last one, and frames since then."""
+
+    low: Ints
+    paused: Bools
+    began: Ints
+    sounding: Ints
+
+
 class Music(Rows):
     """Finds music in windows of 8 s, each second, by how steady its level and its bands are.
 
@@ -55,12 +87,6 @@ class Music(Rows):
     and is over at once with a pause of 300 ms; it began after the last one.
 
     Only frames with audio count; missing audio is a pause.
-
-    Attributes, all (rows, channels):
-        on: this is music.
-        possible: it may turn out to be: there is sound, and what is known of it does not tell otherwise.
-        since: frame in which the music began.
-        known: frame in which it was found.
     """
 
     def __init__(self, thresholds: MusicThresholds) -> None:
@@ -79,20 +105,33 @@ class Music(Rows):
         self.sounding = counts(CHANNELS)  # frames since then
         self.alike = flags(CHANNELS)  # the last 3 s were like music
 
-    def step(self, frame: Features, heard: Bools, end: Ints, stepping: Bools) -> Bools:
-        """Take one frame of each row: `heard` (rows, channels); `end`, the frames so far, and `stepping` (rows, 1).
-        Returns where music is on, (rows, channels)."""
-        pairs = np.nonzero(heard)
-        place = self.taken[pairs] % FRAMES_PER_S
-        steps = np.rint((frame.level_dbov - SILENT_DBOV) * STEPS_PER_DB).astype(np.int64)
-        self.level[(*pairs, _WINDOW - FRAMES_PER_S + place)] = steps[pairs]
-        self.bands[(*pairs, _LATER_FRAMES + place)] = np.maximum(frame.bands[..., 0, _COMPARED][pairs], _FLOOR)
-        self.taken[pairs] += 1
-        self._follow_pauses(steps, heard, end, stepping)
-        full = place == FRAMES_PER_S - 1
+    def hear(self, frames: Features, heard: Bools, end: Ints, stepping: Bools) -> MusicHeard:
+        """Take the next frames of all rows, at most a second of each: features and `heard` (steps, rows, channels);
+        `end`, the frames so far, and `stepping` (steps, rows, 1)."""
+        number = self.taken + np.cumsum(heard, axis=0)
+        self.taken = number[-1]
+        levels = np.rint((frames.level_dbov - SILENT_DBOV) * STEPS_PER_DB).astype(np.int64)
+        pauses = self._follow_pauses(levels, heard, end, stepping)
+        full = heard & (number % FRAMES_PER_S == 0)
+        until = np.cumsum(full, axis=0) - full == 0  # the second that was going on, until it is full
+        self._fill(places(heard & until), number, levels, frames)
+        music = self._music(pauses, until)
         if some(full):
-            self._judge((pairs[0][full], pairs[1][full]), end)
-        return self.on
+            at = places(full)
+            self._judge(at, music.on[at], pauses, end)
+            self._fill(places(heard & ~until), number, levels, frames)
+            later = self._music(pauses, ~until)
+            lines = [np.where(until, before, after) for before, after in zip(music, later, strict=True)]
+            music = MusicHeard._make(lines)
+            for line, judged in ((music.on, self.on), (music.since, self.since), (music.known, self.known)):
+                line[at] = judged[at[1:]]
+        self.on, self.possible = music.on[-1], music.possible[-1]
+        return music
+
+    @property
+    def now(self) -> MusicHeard:
+        """As of the last frames that were taken, (rows, channels)."""
+        return MusicHeard(self.on, self.possible, self.since, self.known, self.low)
 
     def describe(self, pairs: Pairs, seconds: int) -> Floats:
         """Measures of the last `seconds` of each pair, when a second is full: (pairs, 11)."""
@@ -119,29 +158,50 @@ class Music(Rows):
         ]
         return np.stack(measures, axis=1)
 
-    def _follow_pauses(self, steps: Ints, heard: Bools, end: Ints, stepping: Bools) -> None:
-        np.copyto(self.loud, np.maximum(steps * FRAMES_PER_S, self.loud - self._limits.loud_fall_steps), where=heard)
-        low = steps * FRAMES_PER_S < self.loud - round(self._limits.pause_db * STEPS_PER_DB * FRAMES_PER_S)
-        low |= ~heard | (steps < (self._limits.quietest_dbov - SILENT_DBOV) * STEPS_PER_DB)
-        begins = heard & ~low & (self.low >= self._limits.pause_frames)
-        np.copyto(self.began, end - 1, where=begins)
-        np.copyto(self.low, np.where(low, self.low + 1, 0), where=stepping)
-        paused = self.low >= self._limits.pause_frames
-        np.copyto(self.sounding, np.where(paused, 0, self.sounding + 1), where=stepping)
-        self.on &= ~paused
-        young = self.sounding <= (SHORT_S + 1) * FRAMES_PER_S
-        self.possible = ~paused & (self.sounding > 0) & (self.on | self.alike | young)
+    def _fill(self, at: Places, number: Ints, levels: Ints, frames: Features) -> None:
+        """Put frames with audio, each the one of this `number` of its channel, into the second that they are of."""
+        _, rows, channels = at
+        place = (number[at] - 1) % FRAMES_PER_S
+        self.level[rows, channels, _WINDOW - FRAMES_PER_S + place] = levels[at]
+        self.bands[rows, channels, _LATER_FRAMES + place] = np.maximum(frames.bands[..., 0, _COMPARED][at], _FLOOR)
 
-    def _judge(self, pairs: Pairs, end: Ints) -> None:
-        """Judge the windows that end with the second that is full, and make room for the next."""
+    def _follow_pauses(self, levels: Ints, heard: Bools, end: Ints, stepping: Bools) -> _Pauses:
+        limits = self._limits
+        fallen = np.cumsum(heard, axis=0) * limits.loud_fall_steps
+        loudest = np.where(heard, levels * FRAMES_PER_S + fallen, self.loud)
+        loud = np.maximum(np.maximum.accumulate(loudest, axis=0), self.loud) - fallen
+        low = levels * FRAMES_PER_S < loud - round(limits.pause_db * STEPS_PER_DB * FRAMES_PER_S)
+        low |= ~heard | (levels < (limits.quietest_dbov - SILENT_DBOV) * STEPS_PER_DB)
+        time: Ints = np.cumsum(stepping, axis=0, dtype=np.int64)
+        pause = _since(time, stepping & ~low, self.low)
+        paused = pause >= limits.pause_frames
+        begins = heard & ~low & (np.concatenate([self.low[None], pause[:-1]]) >= limits.pause_frames)
+        began = np.maximum.accumulate(np.where(begins, end - 1, self.began), axis=0)
+        sounding = _since(time, stepping & paused, self.sounding)
+        self.loud, self.low, self.began, self.sounding = loud[-1], pause[-1], began[-1], sounding[-1]
+        return _Pauses(pause, paused, began, sounding)
+
+    def _music(self, pauses: _Pauses, those: Bools) -> MusicHeard:
+        """Where music goes on in `those` frames of the pass, by what is known of it now."""
+        on = self.on & ~np.logical_or.accumulate(pauses.paused & those, axis=0)
+        young = pauses.sounding <= (SHORT_S + 1) * FRAMES_PER_S
+        possible = ~pauses.paused & (pauses.sounding > 0) & (on | self.alike | young)
+        since, known = (np.repeat(frame[None], len(on), axis=0) for frame in (self.since, self.known))
+        return MusicHeard(on, possible, since, known, pauses.low)
+
+    def _judge(self, at: Places, was_on: Bools, pauses: _Pauses, end: Ints) -> None:
+        """Judge the windows that end with the seconds that are full, and make room for the next."""
+        step, rows, channels = at
+        pairs = rows, channels
         self.stillness[(*pairs, -1)] = _stillness(self.bands[pairs])
         short = self._is_like_music(pairs, SHORT_S, self._limits.kept)
         long = self._is_like_music(pairs, LONG_S, self._limits.found)
-        found = long & short & (self.sounding[pairs] >= SHORT_S * FRAMES_PER_S) & ~self.on[pairs]
-        earliest = np.maximum(self.began[pairs], end[pairs[0], 0] - _WINDOW - FRAMES_PER_S)
+        found = long & short & (pauses.sounding[at] >= SHORT_S * FRAMES_PER_S) & ~was_on
+        now = end[step, rows, 0]
+        earliest = np.maximum(pauses.began[at], now - _WINDOW - FRAMES_PER_S)
         self.since[pairs] = np.where(found, earliest, self.since[pairs])
-        self.known[pairs] = np.where(found, end[pairs[0], 0], self.known[pairs])
-        self.on[pairs] = short & (self.on[pairs] | found)
+        self.known[pairs] = np.where(found, now, self.known[pairs])
+        self.on[pairs] = short & (was_on | found)
         self.alike[pairs] = short
         self.level[(*pairs, slice(None, -FRAMES_PER_S))] = self.level[(*pairs, slice(FRAMES_PER_S, None))]
         self.bands[(*pairs, slice(None, _LATER_FRAMES))] = self.bands[(*pairs, slice(FRAMES_PER_S, None))]
@@ -196,6 +256,13 @@ class Network:
         units = np.maximum(inputs @ self.hidden + self.hidden_bias, 0)
         score: Floats = (units @ self.output + self.output_bias) / self.unit
         return score
+
+
+def _since(time: Ints, where: Bools, before: Ints) -> Ints:
+    """How much `time` (steps, rows, 1) has passed since `where` (steps, rows, channels) was last true: so long it was
+    `before` the first step, (rows, channels)."""
+    latest: Ints = np.maximum.accumulate(np.where(where, time, -before), axis=0)
+    return time - latest
 
 
 @cache

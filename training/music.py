@@ -122,10 +122,13 @@ def _examples(sounds: list[tuple[Sound, bool]]) -> dict[int, Examples]:
     music = _Described()
     music.resize(len(sounds))
     frames = _features([sound for sound, _ in sounds])
-    heard = np.zeros((len(sounds), CHANNELS), dtype=np.bool_)
-    heard[:, 0] = True
-    for step in range(len(frames.level_dbov)):
-        music.step(frames.at(step), heard, np.full((len(sounds), 1), step + 1), heard[:, :1])
+    heard = np.zeros(frames.zero.shape, dtype=np.bool_)
+    heard[..., 0] = True
+    end = np.cumsum(heard[..., :1], axis=0)
+    for first in range(0, len(heard), FRAMES_PER_S):
+        part = slice(first, first + FRAMES_PER_S)
+        second = Features(*(getattr(frames, name)[part] for name in Features.__slots__))
+        music.hear(second, heard[part], end[part], heard[part, :, :1])
     labels = np.array([is_music for _, is_music in sounds])
     return {
         seconds: (np.concatenate([found for _, found in parts]), np.concatenate([labels[rows] for rows, _ in parts]))

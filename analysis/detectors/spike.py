@@ -119,56 +119,56 @@ class VolumeSpike(Rows):
         judged, (steps, rows, channels): before it was learnt from."""
         latest = np.where(passage.heard, _tenths(passage.frame.level_dbov), np.int16(_UNKNOWN))
         line, self.recent = shifted(self.recent, latest, passage.lengths)
-        taken, step = self._speech(passage, line)
+        taken = self._speech(passage, line)
         number = self.spoken + np.cumsum(taken, axis=0)
         self.spoken = number[-1]
         at = places(taken)
+        steps = np.arange(len(latest))[:, None]
         suspects, references = (
             np.repeat(known[None], len(latest), axis=0) for known in (self.suspect_square, self.reference_dbov)
         )
-        for rows, channels, due in self._take(at, number[at], line[at], step[at]):
-            later = np.arange(len(latest))[:, None] > due
-            suspects[:, rows, channels] = np.where(
-                later, self.suspect_square[rows, channels], suspects[:, rows, channels]
-            )
-            references[:, rows, channels] = np.where(
-                later, self.reference_dbov[rows, channels], references[:, rows, channels]
-            )
+        for frames, rows, channels in self._take(at, number[at], line[at]):
+            speaking = passage.active[:, rows, channels] & (steps >= frames - _RECENT_FRAMES)
+            later = steps > speaking.argmax(axis=0)  # than the step in which these frames were known to be speech
+            for known, judged_by in ((self.suspect_square, suspects), (self.reference_dbov, references)):
+                judged_by[:, rows, channels] = np.where(later, known[rows, channels], judged_by[:, rows, channels])
         return suspects, references
 
-    def _speech(self, passage: Passage, line: Tenths) -> tuple[Bools, Ints]:
-        """Which of the frames of `line` (recent + steps, rows, channels) are speech that is learnt from in this pass,
-        and in which step: active ones at once, those of a gap once it is known to be one; missing audio is left out."""
+    def _speech(self, passage: Passage, line: Tenths) -> Bools:
+        """Which of the frames of `line` (recent + steps, rows, channels) are speech that is learnt from in this pass:
+        active ones, and those of a gap that is known to be one now; missing audio is left out."""
         until = np.maximum.accumulate(np.where(passage.active, passage.end, self.active_until), axis=0)
         before = np.concatenate([self.active_until[None], until[:-1]])
         self.active_until = until[-1]
         taken = np.zeros(line.shape, dtype=np.bool_)
         taken[_RECENT_FRAMES:] = passage.active
-        step = np.broadcast_to(np.arange(-_RECENT_FRAMES, len(until))[:, None, None], line.shape).copy()
         gap = np.where(passage.active & (passage.spurts.start < before), passage.end - 1 - before, 0)
         ends, rows, channels = places(gap > 0)
         lengths = gap[ends, rows, channels]
-        ends, rows, channels = (np.repeat(place, lengths) for place in (ends, rows, channels))
-        back = np.arange(len(ends)) - np.repeat(np.cumsum(lengths) - lengths, lengths) + 1
-        frames = (_RECENT_FRAMES + ends - back, rows, channels)
+        back = 1 + np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+        frames = (
+            _RECENT_FRAMES + np.repeat(ends, lengths) - back,
+            np.repeat(rows, lengths),
+            np.repeat(channels, lengths),
+        )
         taken[frames] = line[frames] != _UNKNOWN
-        step[frames] = ends
-        return taken, step
+        return taken
 
-    def _take(self, at: Places, number: Ints, tenths: Tenths, step: Ints) -> Iterator[tuple[Ints, Ints, Ints]]:
-        """Remember levels of speech, each the one of this `number` of its channel, and renew the reference when it is
-        due: the rows and channels where it was, and the step."""
-        _, rows, channels = at
+    def _take(self, at: Places, number: Ints, tenths: Tenths) -> Iterator[Places]:
+        """Remember levels of speech of frames in the line, each the one of this `number` of its channel, and renew the
+        reference where one makes it due: those, channel by channel."""
         limits = self._limits
         period = (number - 1) // limits.renew_every_frames
         due = (number >= limits.least_reference_frames) & (number % limits.renew_every_frames == 0)
         for latest in np.unique(period).tolist():
             part = period == latest
-            self.speech[rows[part], channels[part], (number[part] - 1) % limits.reference_frames] = tenths[part]
-            part &= due
-            if some(part):
-                self._renew(rows[part], channels[part], np.minimum(number[part], limits.reference_frames))
-                yield rows[part], channels[part], step[part]
+            frames, rows, channels = (place[part] for place in at)
+            self.speech[rows, channels, (number[part] - 1) % limits.reference_frames] = tenths[part]
+            ready = due[part]
+            if some(ready):
+                rows, channels = rows[ready], channels[ready]
+                self._renew(rows, channels, np.minimum(number[part][ready], limits.reference_frames))
+                yield frames[ready], rows, channels
 
     def _renew(self, rows: Ints, channels: Ints, known: Ints) -> None:
         """Take the median of the `known` levels of speech for the reference."""
