@@ -195,8 +195,9 @@ class Music(Rows):
         pairs = rows, channels
         self.stillness[(*pairs, -1)] = _stillness(self.bands[pairs])
         short = self._is_like_music(pairs, SHORT_S, self._limits.kept)
-        long = self._is_like_music(pairs, LONG_S, self._limits.found)
-        found = long & short & (pauses.sounding[at] >= SHORT_S * FRAMES_PER_S) & ~was_on
+        long = short.copy()
+        long[short] = self._is_like_music((rows[short], channels[short]), LONG_S, self._limits.found)
+        found = long & (pauses.sounding[at] >= SHORT_S * FRAMES_PER_S) & ~was_on
         now = end[step, rows, 0]
         earliest = np.maximum(pauses.began[at], now - _WINDOW - FRAMES_PER_S)
         self.since[pairs] = np.where(found, earliest, self.since[pairs])
