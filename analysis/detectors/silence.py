@@ -75,14 +75,18 @@ class Silence(Rows):
         self._judge_quiet(now)
 
     def _judge_digital(self, now: Moment) -> None:
+        long_enough = self.dead >= self._limits.digital_frames
+        if not some(long_enough):
+            return
         other_first = now.spurts.first[:, ::-1]
         patience_over = (other_first >= 0) & (now.end - other_first >= self._limits.digital_patience_frames)
-        long_enough = self.dead >= self._limits.digital_frames
         opens = now.stepping & now.present & ~self.digital.open & long_enough & (self.carried | patience_over)
         self.digital.begin(opens, now.end - self.dead, now.end, HIGH, now)
 
     def _judge_hold(self, now: Moment) -> None:
         music = now.music
+        if not (some(music.on) or some(self.hold.open)):
+            return
         self.hold.close(now.stepping & ~music.on, np.maximum(now.end - music.low, self.hold.onset))
         opens = now.stepping & music.on & ~self.hold.open & ~self.digital.open & ~now.misread
         opens &= now.heard & (now.end - music.known >= self._limits.hold_certain_frames)
