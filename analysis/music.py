@@ -70,12 +70,13 @@ class MusicHeard(NamedTuple):
 
 class _Pauses(NamedTuple):
     """How sound is divided, (steps, rows, channels): frames of the present pause and whether it is one that ends music,
-    where sound began after the last one, and frames since then."""
+    where sound began after the last one, frames since then, and the loudest level of late."""
 
     low: Ints
     paused: Bools
     began: Ints
     sounding: Ints
+    loud: Ints
 
 
 class Music(Rows):
@@ -118,7 +119,7 @@ class Music(Rows):
         music = self._music(pauses, until)
         if some(full):
             at = places(full)
-            self._judge(at, music.on[at], pauses, end)
+            self._judge(at, music, pauses, end)
             self._fill(places(heard & ~until), number, levels, frames)
             later = self._music(pauses, ~until)
             lines = [np.where(until, before, after) for before, after in zip(music, later, strict=True)]
@@ -126,6 +127,7 @@ class Music(Rows):
             for line, judged in ((music.on, self.on), (music.since, self.since), (music.known, self.known)):
                 line[at] = judged[at[1:]]
         self.on, self.possible = music.on[-1], music.possible[-1]
+        self.low, _, self.began, self.sounding, self.loud = (line[-1] for line in pauses)
         return music
 
     @property
@@ -178,8 +180,7 @@ class Music(Rows):
         begins = heard & ~low & (np.concatenate([self.low[None], pause[:-1]]) >= limits.pause_frames)
         began = np.maximum.accumulate(np.where(begins, end - 1, self.began), axis=0)
         sounding = _since(time, stepping & paused, self.sounding)
-        self.loud, self.low, self.began, self.sounding = loud[-1], pause[-1], began[-1], sounding[-1]
-        return _Pauses(pause, paused, began, sounding)
+        return _Pauses(pause, paused, began, sounding, loud)
 
     def _music(self, pauses: _Pauses, those: Bools) -> MusicHeard:
         """Where music goes on in `those` frames of the pass, by what is known of it now."""
@@ -189,20 +190,21 @@ class Music(Rows):
         since, known = (np.repeat(frame[None], len(on), axis=0) for frame in (self.since, self.known))
         return MusicHeard(on, possible, since, known, pauses.low)
 
-    def _judge(self, at: Places, was_on: Bools, pauses: _Pauses, end: Ints) -> None:
+    def _judge(self, at: Places, music: MusicHeard, pauses: _Pauses, end: Ints) -> None:
         """Judge the windows that end with the seconds that are full, and make room for the next."""
         step, rows, channels = at
-        pairs = rows, channels
+        pairs, now = (rows, channels), end[step, rows, 0]
+        for known, line in ((self.on, music.on), (self.sounding, pauses.sounding), (self.loud, pauses.loud)):
+            known[pairs] = line[at]  # as of that frame
         self.stillness[(*pairs, -1)] = _stillness(self.bands[pairs])
         short = self._is_like_music(pairs, SHORT_S, self._limits.kept)
         long = short.copy()
         long[short] = self._is_like_music((rows[short], channels[short]), LONG_S, self._limits.found)
-        found = long & (pauses.sounding[at] >= SHORT_S * FRAMES_PER_S) & ~was_on
-        now = end[step, rows, 0]
+        found = long & (self.sounding[pairs] >= SHORT_S * FRAMES_PER_S) & ~self.on[pairs]
         earliest = np.maximum(pauses.began[at], now - _WINDOW - FRAMES_PER_S)
         self.since[pairs] = np.where(found, earliest, self.since[pairs])
         self.known[pairs] = np.where(found, now, self.known[pairs])
-        self.on[pairs] = short & (was_on | found)
+        self.on[pairs] = short & (self.on[pairs] | found)
         self.alike[pairs] = short
         self.level[(*pairs, slice(None, -FRAMES_PER_S))] = self.level[(*pairs, slice(FRAMES_PER_S, None))]
         self.bands[(*pairs, slice(None, _LATER_FRAMES))] = self.bands[(*pairs, slice(FRAMES_PER_S, None))]
