@@ -121,7 +121,6 @@ class VolumeSpike(Rows):
         line, self.recent = shifted(self.recent, latest, passage.lengths)
         taken = self._speech(passage, line)
         number = self.spoken + np.cumsum(taken, axis=0)
-        self.spoken = number[-1]
         at = places(taken)
         steps = np.arange(len(latest))[:, None]
         suspects, references = (
@@ -132,6 +131,7 @@ class VolumeSpike(Rows):
             later = steps > speaking.argmax(axis=0)  # than the step in which these frames were known to be speech
             for known, judged_by in ((self.suspect_square, suspects), (self.reference_dbov, references)):
                 judged_by[:, rows, channels] = np.where(later, known[rows, channels], judged_by[:, rows, channels])
+        self.spoken = number[-1]
         return suspects, references
 
     def _speech(self, passage: Passage, line: Tenths) -> Bools:
@@ -157,11 +157,11 @@ class VolumeSpike(Rows):
     def _take(self, at: Places, number: Ints, tenths: Tenths) -> Iterator[Places]:
         """Remember levels of speech of frames in the line, each the one of this `number` of its channel, and renew the
         reference where one makes it due: those, channel by channel."""
-        limits = self._limits
-        period = (number - 1) // limits.renew_every_frames
-        due = (number >= limits.least_reference_frames) & (number % limits.renew_every_frames == 0)
-        for latest in np.unique(period).tolist():
-            part = period == latest
+        limits, every = self._limits, self._limits.renew_every_frames
+        due = (number >= limits.least_reference_frames) & (number % every == 0)
+        turn = (number - 1) // every - self.spoken[at[1:]] // every  # how often it was due in this pass before
+        for latest in range(turn.max(initial=-1) + 1):
+            part = turn == latest
             frames, rows, channels = (place[part] for place in at)
             self.speech[rows, channels, (number[part] - 1) % limits.reference_frames] = tenths[part]
             ready = due[part]
