@@ -148,9 +148,12 @@ def volume_spikes(
         doubt_db: a spike by less than this beyond the limit of 10 dB, or that much short of it, is in doubt too.
     """
     gains_db = _gains_db(power, active)
-    sure = [(spike.start, spike.end) for spike in _spikes(gains_db, SPIKE_DB + doubt_db, doubt_ms) if spike.sure]
+    clear = [spike[:2] for spike in _spikes(gains_db, SPIKE_DB + doubt_db, doubt_ms) if spike.sure]
+    spikes = [spike._replace(sure=_touches(spike[:2], clear)) for spike in _spikes(gains_db, SPIKE_DB, doubt_ms)]
+    sure = [spike[:2] for spike in spikes if spike.sure]
     possible = _spikes(gains_db, SPIKE_DB - doubt_db, doubt_ms)
-    return [spike._replace(sure=_touches((spike.start, spike.end), sure)) for spike in possible]
+    doubtful = [spike._replace(sure=False) for spike in possible if not _touches(spike[:2], sure)]
+    return sorted({*spikes, *doubtful})  # of a doubtful one the beginning may be in doubt, too: then there are two
 
 
 def _gains_db(power: NDArray[np.float64], active: NDArray[np.bool_]) -> NDArray[np.float64]:

@@ -56,7 +56,10 @@ def test_spikes_stand_out_from_the_speech_before_them() -> None:
     power[200:230] = 10**1.5
     (spike,) = definitions.volume_spikes(power, active, DOUBT_MS)
     assert spike == Label(3940, 4660), "two loud frames of five make a window loud"
-    assert definitions.volume_spikes(power, active, doubt_db=6.0) == [spike._replace(start=3920, end=4680, sure=False)]
+    doubtful = [spike._replace(start=3920, end=4680, sure=False), spike._replace(sure=False)]
+    assert definitions.volume_spikes(power, active, doubt_db=6.0) == doubtful, (
+        "with its beginning at 4 dB, and at 10 dB"
+    )
     power[200:230] = 1
     power[30:60] = 10**1.5
     assert definitions.volume_spikes(power, active) == [], "1.5 s of speech are needed"
