@@ -39,7 +39,8 @@ class MusicThresholds:
     """When a sound is music. Levels dBov and dB, lengths in frames of 20 ms, scores log odds."""
 
     quietest_dbov: float = -45.0
-    found: float = 1.0
+    below_loudest_db: float = 15.0
+    found: float = 2.0
     kept: float = -2.0
     pause_db: float = 25.0
     pause_frames: int = 15
@@ -218,10 +219,11 @@ class Music(Rows):
         return like
 
     def _sounds(self, pairs: Pairs) -> Bools:
-        """Whether the last 3 s are loud enough for music."""
-        level = _loud_level(self.level[pairs][:, -SHORT_S * FRAMES_PER_S :])
+        """Whether the last 3 s are loud enough for music, and at first beside what was heard before: noise is not."""
+        level = _loud_level(self.level[pairs][:, -SHORT_S * FRAMES_PER_S :]).astype(np.int64)
         sounds: Bools = level >= (self._limits.quietest_dbov - SILENT_DBOV) * STEPS_PER_DB
-        return sounds
+        loudest = self.loud[pairs] - round(self._limits.below_loudest_db * STEPS_PER_DB * FRAMES_PER_S)
+        return sounds & (self.on[pairs] | (level * FRAMES_PER_S >= loudest))
 
     def _score(self, pairs: Pairs, seconds: int) -> Floats:
         return _network(seconds).score(self.describe(pairs, seconds))

@@ -23,8 +23,8 @@ class VadThresholds:
     """How probable speech must be to begin and to go on, and how loud: relative to the mean level of the speech so far,
     which is forgotten slowly, and at all."""
 
-    begin: float = 0.6
-    go_on: float = 0.4
+    begin: float = 0.55
+    go_on: float = 0.35
     below_speech_db: float = 28.0
     quietest_dbov: float = -66.0
     speech_level_frames: int = 3 * FRAMES_PER_S

@@ -21,6 +21,9 @@ Clip = NDArray[np.float32]
 CACHE = Path(__file__).parents[1] / "var" / "material"
 
 _SHORTEST_S = 0.25
+BRIDGED_HOPS = 20
+"""The longest gap, of 10 ms, that is speech like what is around it."""
+
 _NO_SPEECH = ("beep", "tone", "silence", "monkeys")  # in the names of files that hold none
 _TEXT = (
     "Good morning, thank you for calling, how can I help you today?",
@@ -186,10 +189,20 @@ def active_level_dbov(clip: Clip, rate_hz: int) -> float:
 
 def speech_hops(clip: Clip, rate_hz: int) -> NDArray[np.bool_]:
     """Which 10 ms of a clean clip are speech: within 25 dB of its active level, gaps up to 200 ms bridged."""
+    return bridged(loud_hops(clip, rate_hz), BRIDGED_HOPS)
+
+
+def loud_hops(clip: Clip, rate_hz: int) -> NDArray[np.bool_]:
+    """Which 10 ms of a clean clip are within 25 dB of its active level."""
     decibels = 10.0 * np.log10(np.square(hops(clip, rate_hz)).mean(axis=1) + 1e-10)
-    speech: NDArray[np.bool_] = decibels > active_level_dbov(clip, rate_hz) - 25.0
-    at = np.flatnonzero(speech)
-    for gap in np.flatnonzero((np.diff(at) > 1) & (np.diff(at) <= 21)):
+    loud: NDArray[np.bool_] = decibels > active_level_dbov(clip, rate_hz) - 25.0
+    return loud
+
+
+def bridged(loud: NDArray[np.bool_], longest: int) -> NDArray[np.bool_]:
+    """With the gaps between loud hops that are no longer than this filled."""
+    speech, at = loud.copy(), np.flatnonzero(loud)
+    for gap in np.flatnonzero((np.diff(at) > 1) & (np.diff(at) <= longest + 1)):
         speech[at[gap] : at[gap + 1]] = True
     return speech
 

@@ -2,7 +2,7 @@
 
 Music: three pieces of asterisk-moh-opsound-wav (CC-BY-SA-3.0), and the Debian packages singularity-music and
 hyperrogue-music (free licences, in their copyright files), at several levels and with noise. Speech: the voices of
-`training.material` with pauses, clean and in noise, hum and babble; and those noises alone. Prints how
+`training.material` with pauses, clean and in the noises of `training.noises`; and those noises alone. Prints how
 much of the music and the voices kept apart, and of wesnoth-1.16-music, is taken for music.
 """
 
@@ -22,10 +22,12 @@ from analysis.rows import CHANNELS
 from analysis.spectrum import HOPS
 from training import material
 from training.material import Part
+from training.noises import Noise, noises
 
 RATE_HZ = 8000
 CLIP_S = 40
 INTRODUCTION_S = 20
+NOISES_ALONE = 120
 MUSIC_FOLDERS: dict[Part, tuple[str, ...]] = {
     "train": ("/usr/share/games/singularity/music", "/usr/share/hyperrogue/music"),
     "test": ("/usr/share/games/wesnoth/1.16/data/core/music",),
@@ -59,6 +61,7 @@ def main() -> int:
 def _sounds(part: Part, rng: np.random.Generator) -> Iterator[tuple[Sound, bool]]:
     """Clips, and whether they are music."""
     voices = [voice.clips(RATE_HZ) for voice in material.voices(part)]
+    kinds = [kind for name, kind in noises(part).items() if name != "music"]
     for piece in _music(part):
         for level_dbov in (-20.0, -28.0, -36.0):
             noise_dbov = rng.choice([-70.0, -60.0, -50.0])
@@ -67,9 +70,9 @@ def _sounds(part: Part, rng: np.random.Generator) -> Iterator[tuple[Sound, bool]
         for snr_db in (60.0, 20.0, 12.0, 6.0):
             level_dbov = rng.uniform(-30.0, -18.0)
             speech = _at(_talk(clips, rng), level_dbov)
-            yield speech + _at(_noise(voices, rng), level_dbov - snr_db), False
-    for _ in range(60):
-        yield _at(_noise(voices, rng), rng.uniform(-50.0, -25.0)), False
+            yield speech + _at(_noise(voices, kinds, rng), level_dbov - snr_db), False
+    for _ in range(NOISES_ALONE):
+        yield _at(_noise(voices, kinds, rng), rng.uniform(-50.0, -25.0)), False
 
 
 def _music(part: Part) -> Iterator[Sound]:
@@ -93,17 +96,22 @@ def _talk(clips: list[material.Clip], rng: np.random.Generator) -> Sound:
     return np.concatenate(parts)[: CLIP_S * RATE_HZ].astype(np.float64)
 
 
-def _noise(voices: list[list[material.Clip]], rng: np.random.Generator) -> Sound:
-    """Coloured noise, steady, swinging, or with hum; or a babble of three to eight voices."""
+def _noise(voices: list[list[material.Clip]], kinds: list[Noise], rng: np.random.Generator) -> Sound:
+    """One of `kinds`; or coloured noise, steady, swinging, or with the hum of mains or engines; or three to eight
+    voices."""
     samples = CLIP_S * RATE_HZ
     time_s = np.arange(samples) / RATE_HZ
     noise: Sound = lfilter([1.0], [1.0, -rng.uniform(-0.3, 0.97)], rng.standard_normal(samples))
-    match rng.choice(["steady", "swinging", "hum", "babble", "babble"]):
+    match rng.choice(["kinds", "kinds", "kinds", "steady", "swinging", "hum", "hum", "babble", "babble"]):
+        case "kinds":
+            noise = np.asarray(kinds[rng.integers(len(kinds))](samples, rng), dtype=np.float64)
         case "swinging":
             noise *= 1.0 + rng.uniform(0.2, 0.95) * np.sin(2 * np.pi * rng.uniform(0.1, 5.0) * time_s)
         case "hum":
-            mains_hz = rng.choice([50.0, 60.0])
-            hum = sum(rng.random() * np.sin(2 * np.pi * mains_hz * n * time_s + n) for n in range(1, 9))
+            base_hz = rng.choice([50.0, 60.0, rng.uniform(25.0, 120.0)])
+            drift = 1.0 + rng.choice([0.0, 0.05, 0.2]) * np.sin(2 * np.pi * rng.uniform(0.05, 0.5) * time_s)
+            phase = 2 * np.pi * np.cumsum(base_hz * drift) / RATE_HZ
+            hum = sum(rng.random() * np.sin(n * phase + n) for n in range(1, 9))
             noise = _at(noise, -40.0) + _at(np.asarray(hum), rng.uniform(-45.0, -28.0))
         case "babble":
             speakers = rng.choice(len(voices), rng.integers(3, 9))

@@ -43,6 +43,8 @@ def noises(part: Part) -> dict[str, Noise]:
         "street": _street,
         "wind": _wind,
         "breath": _breath,
+        "motor": _motor,
+        "crowd": lambda n, rng: _crowd(talkers, n, rng),
     }
     test: dict[str, Noise] = {"pink": _pink, "engine": _engine, "rain": _rain, "traffic": _traffic}
     return shared | (train if part == "train" else test)
@@ -75,6 +77,12 @@ def _babble(talkers: list[Clip], n: int, rng: np.random.Generator) -> Clip:
     return _sum(*(_excerpt(talkers[rng.integers(len(talkers))], n, rng) for _ in range(rng.integers(4, 13))))
 
 
+def _crowd(talkers: list[Clip], n: int, rng: np.random.Generator) -> Clip:
+    """Two to eight voices, some nearer than others."""
+    near = 10 ** (rng.normal(0, 5, rng.integers(2, 9)) / 20)
+    return np.sum([gain * _sum(_excerpt(talkers[rng.integers(len(talkers))], n, rng)) for gain in near], axis=0)
+
+
 def _slow(n: int, rng: np.random.Generator, hz: float) -> Clip:
     """A random curve of unit variance that changes about `hz` times a second."""
     points = rng.standard_normal(int(n / RATE_HZ * hz) + 3)
@@ -103,6 +111,15 @@ def _hum(n: int, rng: np.random.Generator) -> Clip:
     strengths = rng.random(12) / np.arange(1, 13) ** rng.uniform(0, 1.5)
     hum = np.sum([a * np.sin(2 * np.pi * base_hz * k * time_s) for k, a in enumerate(strengths, 1)], axis=0)
     return hum + 0.05 * rng.standard_normal(n)
+
+
+def _motor(n: int, rng: np.random.Generator) -> Clip:
+    """A vacuum cleaner or drill: a buzz whose pitch drifts, or runs up and down, in its own hiss."""
+    drift = rng.choice([0.01, 0.05, 0.2]) * _slow(n, rng, rng.uniform(0.1, 1.0))
+    phase = 2 * np.pi * np.cumsum(rng.uniform(60, 250) * (1 + drift)) / RATE_HZ
+    strengths = rng.random(10) / np.arange(1, 11) ** rng.uniform(0, 1.5)
+    buzz = np.sum([a * np.sin(k * phase) for k, a in enumerate(strengths, 1)], axis=0)
+    return _sum(buzz, rng.uniform(0.3, 2.0) * lfilter([1], [1, -rng.uniform(0, 0.95)], rng.standard_normal(n)))
 
 
 def _keys(n: int, rng: np.random.Generator) -> Clip:

@@ -36,12 +36,14 @@ _BATCH = 1024
 _RATE = 2e-3  # of learning, at first; it falls to nothing along a cosine
 _DECAY = 1e-4
 _LINES_AT_ONCE = 8
+_EVERY = 4  # frames: neighbours are alike
+_PIECES = 4  # of 15 s
 
 
 def main() -> None:
     """Run the command."""
     parser = argparse.ArgumentParser(prog="python -m training.vad", description=sys.modules[__name__].__doc__)
-    parser.add_argument("--lines", type=int, default=1200, help="lines of 30 s to learn from (default: 1200)")
+    parser.add_argument("--lines", type=int, default=2560, help="lines of 60 s to learn from (default: 2560)")
     parser.add_argument("--epochs", type=int, default=3, help="how often each is seen (default: 3)")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
@@ -52,10 +54,10 @@ def main() -> None:
 
 
 def made(part: Part, lines: int, seed: int) -> Frames:
-    """Frames of so many lines of a part."""
+    """Frames of so many lines of a part, a quarter of them with sudden noises."""
     seeds = range(seed * 1000, seed * 1000 + lines, _LINES_AT_ONCE)
     with ProcessPoolExecutor(initializer=_take, initargs=(part,)) as pool:
-        parts = list(pool.map(_some_frames, seeds))
+        parts = list(pool.map(_some_frames, seeds, [4 * number >= 3 * len(seeds) for number in range(len(seeds))]))
     return np.concatenate([x for x, _ in parts]), np.concatenate([y for _, y in parts])
 
 
@@ -67,12 +69,19 @@ def _take(part: Part) -> None:
     _exchange = Exchange(part)
 
 
-def _some_frames(seed: int) -> Frames:
-    return judged([_exchange.anything(seed + number) for number in range(_LINES_AT_ONCE)])
+def _some_frames(seed: int, sudden: bool) -> Frames:
+    """Half of the lines are judged as they are, half in pieces, as the first seconds are the hardest."""
+    lines = [_exchange.anything(seed + number, sudden=sudden) for number in range(_LINES_AT_ONCE)]
+    whole, others = lines[: _LINES_AT_ONCE // 2], lines[_LINES_AT_ONCE // 2 :]
+    parts = [judged(whole), judged([piece for line in others for piece in line.cut(_PIECES)])]
+    return np.concatenate([x for x, _ in parts]), np.concatenate([y for _, y in parts])
 
 
 def judged(lines: list[Line]) -> tuple[NDArray[np.int16], NDArray[np.bool_]]:
-    """Inputs (frames, INPUTS) and labels (frames,) of the frames of lines of one length, two of them a call."""
+    """Inputs (frames, INPUTS) and labels (frames,) of every fourth frame of lines of one length, two of them a call.
+
+    Left out are gaps that talkspurts bridge: what a network thinks of them makes no difference.
+    """
     samples = np.stack([line.samples for line in lines]).reshape(len(lines), -1, FRAME)
     before = np.zeros((*samples.shape[:2], FRAME // 2), dtype=np.int16)
     before[:, 1:] = samples[:, :-1, FRAME // 2 :]
@@ -83,9 +92,10 @@ def judged(lines: list[Line]) -> tuple[NDArray[np.int16], NDArray[np.bool_]]:
     ears.resize(shape[0])
     heard = np.ones(frames.zero.shape, dtype=np.bool_)
     line, channel = ears.follow(frames, heard, np.full(shape[0], shape[2]))
-    rows = inputs(line, channel).reshape(shape[2], -1, INPUTS)[LOOK_AHEAD_FRAMES:]
-    labels = np.stack([line.speech for line in lines], axis=1)[:-LOOK_AHEAD_FRAMES]
-    return rows.reshape(-1, INPUTS).astype(np.int16), labels.reshape(-1)
+    rows = inputs(line, channel).reshape(shape[2], len(lines), INPUTS)[LOOK_AHEAD_FRAMES::_EVERY]
+    labels = np.stack([line.speech for line in lines], axis=1)[:-LOOK_AHEAD_FRAMES:_EVERY]
+    told = ~np.stack([line.gap for line in lines], axis=1)[:-LOOK_AHEAD_FRAMES:_EVERY]
+    return rows[told].astype(np.int16), labels[told]
 
 
 def _steps_first(values: NDArray[Any], shape: tuple[int, int, int]) -> NDArray[Any]:

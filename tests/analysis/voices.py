@@ -19,7 +19,7 @@ FRAME = 160
 LOOK_AHEAD_MS = LOOK_AHEAD_FRAMES * FRAME_MS
 SPEECH_DBOV = -22.0
 ROOM_DBOV = -64.0
-SYLLABLE_MS = 180
+SYLLABLE_MS = 220
 FORMANTS_HZ = ((700, 1200, 2600), (300, 2300, 3000), (500, 900, 2400), (400, 1900, 2500))
 
 Samples = NDArray[np.int16]
@@ -45,10 +45,11 @@ def babble(ms: int, seed: int = 0, level_dbov: float = SPEECH_DBOV, rate_hz: int
 
 
 def talk(ms: int, seed: int = 0, level_dbov: float = SPEECH_DBOV, rate_hz: int = RATE_HZ) -> NDArray[np.float64]:
-    """Vowels of a gliding voice, about five a second: near enough to speech for the engine's own ears."""
+    """Vowels of a gliding, breathy voice, between four and five a second, louder and softer: near enough to speech for
+    the engine's own ears."""
     rng = np.random.default_rng(seed)
     time_s = np.arange(ms * rate_hz // 1000) / rate_hz
-    pitch_hz = 120 + 60 * (seed % 3) + 15 * np.sin(2 * np.pi * 0.9 * time_s + seed)
+    pitch_hz = 120 + 60 * (seed % 3) + 40 * np.sin(2 * np.pi * 0.6 * time_s + seed)
     phase = 2 * np.pi * np.cumsum(pitch_hz) / rate_hz
     syllable = (time_s * 1000 // SYLLABLE_MS).astype(int)
     formants = np.array(FORMANTS_HZ)[rng.integers(len(FORMANTS_HZ), size=syllable[-1] + 1)][syllable]
@@ -56,7 +57,9 @@ def talk(ms: int, seed: int = 0, level_dbov: float = SPEECH_DBOV, rate_hz: int =
     for harmonic in range(1, int(3600 / pitch_hz.max())):
         apart = (harmonic * pitch_hz)[:, None] - formants
         sound += np.cos(harmonic * phase) * (1 / (1 + (apart / 90) ** 2) * (1.0, 0.5, 0.3)).sum(axis=1)
-    sound *= 0.25 + np.sin(np.pi * (time_s * 1000 % SYLLABLE_MS) / SYLLABLE_MS) ** 2
+    sound += 0.05 * np.diff(rng.standard_normal(len(sound) + 1))
+    sound *= 0.1 + np.sin(np.pi * (time_s * 1000 % SYLLABLE_MS) / SYLLABLE_MS) ** 2
+    sound *= rng.uniform(0.5, 1.0, syllable[-1] + 1)[syllable]
     return sound * amplitude(level_dbov) / np.sqrt(np.mean(np.square(sound)))
 
 
