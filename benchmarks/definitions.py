@@ -148,12 +148,17 @@ def volume_spikes(
         doubt_db: a spike by less than this beyond the limit of 10 dB, or that much short of it, is in doubt too.
     """
     gains_db = _gains_db(power, active)
-    clear = [spike[:2] for spike in _spikes(gains_db, SPIKE_DB + doubt_db, doubt_ms) if spike.sure]
-    spikes = [spike._replace(sure=_touches(spike[:2], clear)) for spike in _spikes(gains_db, SPIKE_DB, doubt_ms)]
-    sure = [spike[:2] for spike in spikes if spike.sure]
-    possible = _spikes(gains_db, SPIKE_DB - doubt_db, doubt_ms)
-    doubtful = [spike._replace(sure=False) for spike in possible if not _touches(spike[:2], sure)]
-    return sorted({*spikes, *doubtful})  # of a doubtful one the beginning may be in doubt, too: then there are two
+    lower, spikes, higher = (
+        _spikes(gains_db, limit_db, doubt_ms) for limit_db in (SPIKE_DB - doubt_db, SPIKE_DB, SPIKE_DB + doubt_db)
+    )
+    sure = [spike for spike in spikes if spike.sure and _is_among(spike, lower) and _is_among(spike, higher)]
+    others = {spike._replace(sure=False) for spike in (*spikes, *lower)}  # one of which may begin earlier
+    return sorted(sure + [spike for spike in others if not _touches(spike[:2], [known[:2] for known in sure])])
+
+
+def _is_among(spike: Label, others: Iterable[Label]) -> bool:
+    """Whether one of these surely is this spike."""
+    return any(other.sure and abs(other.start - spike.start) <= SPIKE_WINDOW_MS for other in others)
 
 
 def _gains_db(power: NDArray[np.float64], active: NDArray[np.bool_]) -> NDArray[np.float64]:
