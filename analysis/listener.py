@@ -145,11 +145,11 @@ class Listener(Rows):
     def hear(self, frames: Features, heard: Bools, lengths: Ints) -> list[tuple[int, Finding]]:
         """Hear the next frames of all rows: features and `heard` (steps, rows, channels), `lengths` (rows,)
         of them each. Returns what was found, by row."""
-        probability = self._probability(frames, heard, lengths)
+        probability, tonal = self._probability(frames, heard, lengths)
         frames, heard = self._ahead.delay(frames, heard, lengths)
         arrived = np.arange(len(heard))[:, None, None] < lengths[:, None]
         known = self._ahead.known + np.cumsum(arrived, axis=0)
-        self._hear(frames, heard, probability, arrived & (known > LOOK_AHEAD_FRAMES), known, lengths)
+        self._hear(frames, heard, probability, tonal, arrived & (known > LOOK_AHEAD_FRAMES), known, lengths)
         return self._desk.collect()
 
     def finish(self, row: int) -> list[tuple[int, Finding]]:
@@ -159,12 +159,12 @@ class Listener(Rows):
         nobody = np.zeros((LOOK_AHEAD_FRAMES, *self.present.shape), dtype=np.bool_)
         nothing = Features.of_nothing(nobody.shape)
         lengths = leaving[:, 0] * LOOK_AHEAD_FRAMES
-        probability = self._probability(nothing, nobody, lengths)
+        probability, tonal = self._probability(nothing, nobody, lengths)
         frames, heard = self._ahead.delay(nothing, nobody, lengths)
         steps = np.arange(LOOK_AHEAD_FRAMES)[:, None, None]
         begun = self._ahead.known - self.end + steps >= LOOK_AHEAD_FRAMES
         known = np.repeat(self._ahead.known[None], LOOK_AHEAD_FRAMES, axis=0)
-        self._hear(frames, heard, probability, leaving & begun, known, lengths)
+        self._hear(frames, heard, probability, tonal, leaving & begun, known, lengths)
         found = self._desk.collect()
         self._spurts.finish(leaving)
         silent = np.zeros(self.present.shape, dtype=np.float32)
@@ -180,13 +180,21 @@ class Listener(Rows):
         talk: list[int] = self._spurts.talk[row].tolist()
         return tuple(talk[: len(self._desk.names[row])])
 
-    def _probability(self, frames: Features, heard: Bools, lengths: Ints) -> Probabilities:
-        """How probable speech is in the frames LOOK_AHEAD_FRAMES before those that come; tones are none."""
-        tones = self._tones.judge(frames, heard, lengths)
-        return np.where(tones, np.float32(0.0), self._vad.judge(frames, heard, lengths))
+    def _probability(self, frames: Features, heard: Bools, lengths: Ints) -> tuple[Probabilities, Bools]:
+        """How probable speech is in the frames LOOK_AHEAD_FRAMES before those that come, and which are tones, thus
+        none."""
+        tonal = self._tones.judge(frames, heard, lengths)
+        return np.where(tonal, np.float32(0.0), self._vad.judge(frames, heard, lengths)), tonal
 
     def _hear(
-        self, frames: Features, heard: Bools, probability: Probabilities, stepping: Bools, known: Ints, lengths: Ints
+        self,
+        frames: Features,
+        heard: Bools,
+        probability: Probabilities,
+        tonal: Bools,
+        stepping: Bools,
+        known: Ints,
+        lengths: Ints,
     ) -> None:
         """Judge frames of the rows that are `stepping` (steps, rows, 1) one after the other, then look back at them."""
         if not len(heard):
@@ -201,7 +209,7 @@ class Listener(Rows):
             moments.append(now)
             spurts.append(self._spurts.runs)
         self._echo.keep(lengths)
-        passage = _passage(moments, Runs.of_steps(spurts), music, frames, lengths)
+        passage = _passage(moments, Runs.of_steps(spurts), music, frames, tonal, lengths)
         self._levels.hear(passage)
         for place, detector in self._by_pass:
             self._desk.place = place
@@ -268,7 +276,9 @@ class Listener(Rows):
         )
 
 
-def _passage(nows: Sequence[Moment], spurts: Runs, music: MusicHeard, frames: Features, lengths: Ints) -> Passage:
+def _passage(
+    nows: Sequence[Moment], spurts: Runs, music: MusicHeard, frames: Features, tonal: Bools, lengths: Ints
+) -> Passage:
     """What is known of steps that are over."""
     names = ("stepping", "end", "known", "heard", "usable", "active")
     line: dict[str, NDArray[Any]] = {name: np.stack([getattr(now, name) for now in nows]) for name in names}
@@ -282,6 +292,7 @@ def _passage(nows: Sequence[Moment], spurts: Runs, music: MusicHeard, frames: Fe
         music=music,
         spurts=spurts,
         frame=frames,
+        tonal=tonal,
         present=nows[0].present,
         two=nows[0].two,
         second=second,

@@ -75,6 +75,7 @@ class _Before(NamedTuple):
     earlier_dbov: Floats  # levels of the two frames up to its beginning
     latest_dbov: Floats
     unspoken: Ints  # frames from the last active one to its beginning
+    tonal: Bools  # the last frame up to its beginning was part of a telephone's tone
 
     def at(self, step: int, pairs: Pairs) -> "_Before":
         """What came before one frame of each pair, (pairs,)."""
@@ -90,6 +91,7 @@ class _Frames(NamedTuple):
     last: Ints
     level_dbov: Floats
     active: Bools
+    tonal: Bools
     stepping: Bools
     heard: Bools
     absent: Bools  # the channel should have had audio
@@ -115,7 +117,7 @@ class Holes(Rows):
 
     A hole is lost packets if its length is a multiple of 10 ms, and odd if it is not: a gate or a muted
     microphone makes those. Audio that the stream itself misses is lost if it cuts speech off; a sender that
-    is silent while nobody speaks loses nothing.
+    is silent while nobody speaks loses nothing; nor does a telephone beside its tones.
     """
 
     def __init__(self, thresholds: LossThresholds, levels: Levels) -> None:
@@ -126,6 +128,7 @@ class Holes(Rows):
         self.earlier_dbov = values(CHANNELS, initial=-100.0)
         self.latest_dbov = values(CHANNELS, initial=-100.0)
         self.unspoken = counts(CHANNELS, initial=1 << 30)
+        self.tonal = flags(CHANNELS)
 
     def hear(self, passage: Passage) -> Stretches:
         """Take the next frames of every call; what ended in them."""
@@ -137,6 +140,7 @@ class Holes(Rows):
             last=marks["last"],
             level_dbov=passage.frame.level_dbov,
             active=passage.active,
+            tonal=passage.tonal,
             stepping=passage.stepping & passage.present,
             heard=passage.heard,
             absent=passage.stepping & passage.present & ~passage.heard,
@@ -157,7 +161,7 @@ class Holes(Rows):
         length = np.where(inner, marks["inner"], np.maximum(run, lead))
         end = start + np.where(inner, marks["inner_end"], np.where(at_start, 0, marks["lead"]))
         loudest_dbov = np.maximum(np.maximum(before.earlier_dbov[at], latest_dbov), frame.level_dbov[at])
-        sound = loudest_dbov >= limits.quietest_dbov
+        sound = (loudest_dbov >= limits.quietest_dbov) & ~(before.tonal[at] | passage.tonal[at])
         cut = (before.unspoken[at] <= limits.cut_frames) & (length <= limits.longest_cut)
         whole = (length + limits.tolerance) % _BLOCK_UNITS <= 2 * limits.tolerance
         hole = sound & ~missing & whole & ((length <= limits.longest_hole) | cut)
@@ -190,6 +194,7 @@ class Holes(Rows):
             earlier_dbov=np.concatenate([self.earlier_dbov[None], self.latest_dbov[None], frames.level_dbov[:-1]]),
             latest_dbov=np.concatenate([self.latest_dbov[None], frames.level_dbov]),
             unspoken=np.arange(len(spoken))[:, None, None] - np.maximum.accumulate(spoken, axis=0),
+            tonal=np.concatenate([self.tonal[None], frames.tonal]),
         )
 
 
@@ -205,6 +210,7 @@ def _after(before: _Before, frame: _Frames) -> _Before:
         earlier_dbov=np.where(sounding, before.latest_dbov, before.earlier_dbov),
         latest_dbov=np.where(sounding, frame.level_dbov, before.latest_dbov),
         unspoken=np.where(sounding, np.where(frame.active, 0, before.unspoken + 1), before.unspoken),
+        tonal=np.where(sounding, frame.tonal, before.tonal),
     )
 
 

@@ -75,6 +75,7 @@ class Passage:
         heard, usable, active: (steps, rows, channels).
         music, spurts: (steps, rows, channels).
         frame: features, (steps, rows, channels).
+        tonal: (steps, rows, channels), the frame is part of a telephone's tone.
         present, two: (rows, channels) and (rows, 1).
         second: of the rows in which a second ended in this pass (its `seconds`), the moment when it did.
         ends: (steps, rows, 1), the frames with which those seconds ended.
@@ -92,6 +93,7 @@ class Passage:
     music: MusicHeard
     spurts: Runs
     frame: Features
+    tonal: Bools
     present: Bools
     two: Bools
     second: Moment

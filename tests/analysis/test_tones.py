@@ -5,7 +5,7 @@ import pytest
 
 from analysis import CallBank
 from tests.analysis.sounds import Sound, cadence, dtmf, silence, sines
-from tests.analysis.voices import LevelVad, channel, room, to_samples
+from tests.analysis.voices import LevelVad, channel, closed, hear, room, to_samples
 
 TONES = {
     "dial, Europe": sines(4000, 425),
@@ -45,6 +45,12 @@ def test_keys_in_a_conversation_are_heard_around() -> None:
     keys = dtmf(5, 80, 120)
     sound[4000 * 8 : 4000 * 8 + len(keys)] += keys
     assert abs(talk_ms(sound) - 4000) <= 40
+
+
+@pytest.mark.parametrize("name", [name for name in TONES if "keys" in name or "congestion" in name])
+def test_silence_between_tones_is_no_lost_packet(name: str) -> None:
+    sound = np.concatenate([channel(9000, [(1000, 8000)]), *[TONES[name]] * 3, channel(9000, [(1000, 8000)])])
+    assert closed(hear(to_samples(sound), ("mixed",)), "dropouts") == []
 
 
 def test_a_voice_that_glides_is_no_tone() -> None:
