@@ -148,11 +148,10 @@ def volume_spikes(
         doubt_db: a spike by less than this beyond the limit of 10 dB, or that much short of it, is in doubt too.
     """
     gains_db = _gains_db(power, active)
-    lower, spikes, higher = (
-        _spikes(gains_db, limit_db, doubt_ms) for limit_db in (SPIKE_DB - doubt_db, SPIKE_DB, SPIKE_DB + doubt_db)
-    )
-    sure = [spike for spike in spikes if spike.sure and _is_among(spike, lower) and _is_among(spike, higher)]
-    others = {spike._replace(sure=False) for spike in (*spikes, *lower)}  # one of which may begin earlier
+    spikes = _spikes(gains_db, SPIKE_DB, 0)
+    doubtful = [_spikes(gains_db, SPIKE_DB + db, doubt_ms) for db in (-doubt_db, 0.0, doubt_db)]
+    sure = [spike for spike in spikes if all(_is_among(spike, others) for others in doubtful)]
+    others = {spike._replace(sure=False) for spike in (*spikes, *doubtful[0], *doubtful[1])}
     return sorted(sure + [spike for spike in others if not _touches(spike[:2], [known[:2] for known in sure])])
 
 
