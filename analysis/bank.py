@@ -335,9 +335,8 @@ class CallBank:
         features, heard = batch.measure()
         found = self._listener.hear(features, heard, lengths)
         for call, _, _ in taken:
-            self.results += [
-                (self._ids[call.row], result) for result in call.vitals.judge_until(call.heard_frames * FRAME_MS)
-            ]
+            results = call.vitals.judge_until(call.heard_frames * FRAME_MS, self._listener.sound.scores(call.row))
+            self.results += [(self._ids[call.row], result) for result in results]
         return found
 
 

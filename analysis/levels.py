@@ -4,7 +4,7 @@ import numpy as np
 
 from analysis.features import FRAMES_PER_S, level_dbov
 from analysis.moment import Moment, Passage
-from analysis.rows import CHANNELS, Floats, Ints, Places, Rows, counts, either, values
+from analysis.rows import CHANNELS, Bools, Floats, Ints, Places, Rows, counts, either, values
 
 MEMORY_S = 60
 """How many seconds are kept."""
@@ -24,7 +24,10 @@ class Levels(Rows):
 
     Attributes:
         usual_dbov: (rows, channels), level of the last minute's speech; infinite while there is none.
+        background_frames: (steps, rows, channels), which frames of this pass are background.
     """
+
+    background_frames: Bools
 
     def __init__(self) -> None:
         self.active_until = counts(1)  # end of the last frame in which somebody was active
@@ -70,7 +73,7 @@ class Levels(Rows):
         until = np.maximum.accumulate(spoken, axis=0)
         self.active_until = until[-1]
         still = passage.end - until > _DECAY_FRAMES
-        quiet = passage.usable & still & ~frame.zero & ~passage.music.on
+        quiet = self.background_frames = passage.usable & still & ~frame.zero & ~passage.music.on
         amounts = np.zeros((*quiet.shape, 5), dtype=np.int64)
         amounts[..., _SPEECH_SQUARE] = frame.mean_square * passage.active
         amounts[..., _SPEECH] = passage.active

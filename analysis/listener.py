@@ -32,6 +32,7 @@ from analysis.moment import Moment, Passage
 from analysis.music import Music, MusicHeard, MusicThresholds
 from analysis.one_source import OneSource, OneSourceThresholds
 from analysis.rows import CHANNELS, Bools, Ints, Rows, counts, ever, flags
+from analysis.sound import SoundQuality
 from analysis.talkspurts import Runs, Talkspurts, TalkspurtThresholds
 from analysis.tones import Tones, ToneThresholds
 from analysis.vad import Probabilities, VadThresholds, VoiceActivity
@@ -106,6 +107,7 @@ class Listener(Rows):
         self._levels = Levels()
         self._desk = Desk()
         self._wrong_format = WrongFormat(self._desk, thresholds.wrong_format)
+        self.sound = SoundQuality(self._levels)
         self._detectors: tuple[Detector, ...] = (
             Overlap(self._desk, thresholds.overlap),
             Interrupt(self._desk, thresholds.interrupt, thresholds.overlap),
@@ -120,6 +122,7 @@ class Listener(Rows):
             Dropouts(self._desk, thresholds.dropouts, self._levels),
             ExcessiveSilence(self._desk, thresholds.excessive_silence),
             VolumeInconsistency(self._desk, thresholds.volume_inconsistency, self._levels),
+            self.sound,
             *observers,
         )
         placed = list(enumerate(self._detectors, 1))

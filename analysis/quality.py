@@ -1,8 +1,10 @@
-"""The quality of a call: what its network tells, rated by the E-model and judged over time."""
+"""The quality of a call: what its network tells, rated by the E-model, and how it sounds, judged over time."""
 
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from itertools import zip_longest
+from typing import NamedTuple
 
 from analysis.emodel import BEST_MOS, CODECS, WORST_MOS, Line, codec_named, mos, rating, rating_of
 from analysis.findings import CallQuality
@@ -14,9 +16,13 @@ _JITTER_BUFFER = 2.0  # mean jitters that a jitter buffer holds
 
 @dataclass(frozen=True, slots=True)
 class QualityThresholds:
-    """When a call's quality is degraded: so many of the last windows are bad, as Twilio warns. It ends when none is."""
+    """When a call's quality is degraded: so many of the last windows are bad, as Twilio warns. It ends when none is.
+
+    The sound must be worse than what a network tells, as its score errs by half a point.
+    """
 
     bad_mos: float = 3.0
+    bad_sound_mos: float = 2.5
     windows: int = 5
     bad_windows: int = 3
 
@@ -75,17 +81,40 @@ class QualityJudge:
         self._bad: deque[bool] = deque(maxlen=self._limits.windows)
         self.degraded = False
 
-    def judge(self, samples: Iterable[NetworkSample | None]) -> CallQuality | None:
-        """The call's quality in one window, that of its worst channel, by what the network said last of each; None if
-        it said nothing."""
-        ratings = [rated for sample in samples if sample and (rated := network_rating(sample)) is not None]
-        if not ratings:
+    def judge(
+        self, samples: Iterable[NetworkSample | None], sound_mos: Iterable[float | None] = ()
+    ) -> CallQuality | None:
+        """The call's quality in one window, that of its worst channel, by what the network said last of each and how
+        each sounds, 1..4.5; None if nothing is known."""
+        channels = (self._rated(*known) for known in zip_longest(samples, sound_mos))
+        rated = [channel for channel in channels if channel]
+        if not rated:
             return None
-        worst = min(ratings)
-        score = mos(worst)
-        self._bad.append(score < self._limits.bad_mos)
+        self._follow(any(channel.bad for channel in rated))
+        worst = min(rated)
+        return CallQuality(mos(worst.rating), min(max(worst.rating, 0.0), 100.0), self.degraded, worst.basis)
+
+    def _rated(self, sample: NetworkSample | None, sound_mos: float | None) -> "_Rated | None":
+        """A channel by what is known of it, the worse of both: the sound tells what a microphone, a noise or a codec
+        does; the network what is filled so well that it cannot be heard, and what comes late."""
+        told = network_rating(sample) if sample else None
+        badly_told = told is not None and mos(told) < self._limits.bad_mos
+        if sound_mos is None:
+            return None if told is None else _Rated(told, "network", badly_told)
+        heard, bad = rating_of(sound_mos), badly_told or sound_mos < self._limits.bad_sound_mos
+        return _Rated(heard, "signal", bad) if told is None else _Rated(min(told, heard), "both", bad)
+
+    def _follow(self, bad: bool) -> None:
+        self._bad.append(bad)
         if sum(self._bad) >= self._limits.bad_windows:
             self.degraded = True
         elif len(self._bad) == self._limits.windows and not any(self._bad):
             self.degraded = False
-        return CallQuality(score, min(max(worst, 0.0), 100.0), self.degraded, "network")
+
+
+class _Rated(NamedTuple):
+    """A channel's R, what it was judged by, and whether that is bad."""
+
+    rating: float
+    basis: str
+    bad: bool

@@ -41,13 +41,16 @@ class Vitals:
         else:
             raise ValueError(f"channel {told.channel!r}: the call has {', '.join(self._channels)}")
 
-    def judge_until(self, now_ms: int) -> list[AnalysisResult]:
-        """The results of the windows that end by `now_ms` of media time and have not been judged yet."""
+    def judge_until(self, now_ms: int, sound_mos: Sequence[float | None] = ()) -> list[AnalysisResult]:
+        """The results of the windows that end by `now_ms` of media time and have not been judged yet.
+
+        `sound_mos`: how each channel sounded in the last of them, 1..4.5; None: there was too little to hear.
+        """
         ends = range(self._judged_ms + WINDOW_MS, now_ms + 1, WINDOW_MS)
         self._judged_ms += WINDOW_MS * len(ends)
-        return [self._judge_window(end) for end in ends]
+        return [self._judge_window(end, sound_mos) for end in ends]
 
-    def _judge_window(self, end_ms: int) -> AnalysisResult:
-        quality = self._judge.judge(told[0] if told else None for told in self._samples)
+    def _judge_window(self, end_ms: int, sound_mos: Sequence[float | None]) -> AnalysisResult:
+        quality = self._judge.judge((told[0] if told else None for told in self._samples), sound_mos)
         self._samples = [(told[0], told[1] - 1) if told and told[1] > 1 else None for told in self._samples]
         return AnalysisResult(end_ms, quality, self._mood.sentiment)

@@ -56,7 +56,10 @@ def test_json_gives_the_stream_every_event_as_it_closes_and_a_summary(recording:
         assert last[counted] == Counter(r["type"] for r in middle if r["record"] == record)
     assert last["anomalies"]
     assert set(last["talkMs"]) == {"caller", "agent"}
-    assert last["mosScore"] is None
+    scored = [record["callQuality"] for record in results if record["callQuality"]]
+    assert {quality["basis"] for quality in scored} == {"signal"}
+    mean = sum(quality["mosScore"] for quality in scored) / len(scored)
+    assert last["mosScore"] == pytest.approx(mean, abs=0.011)
 
 
 def test_the_report_shows_each_event_at_its_time(recording: Path) -> None:

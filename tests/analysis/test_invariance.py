@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from analysis import CallBank, Finding
 from analysis.audio import Encoding, decode
-from analysis.findings import CallEvent
+from analysis.findings import AnalysisResult, CallEvent
 from analysis.vad import NetworkVad, VadThresholds
 from tests.analysis import voices
 from tests.analysis.voices import call, pieces, room, talk
@@ -137,6 +137,30 @@ def test_a_bank_of_50_finds_in_each_call_what_a_bank_of_one_does() -> None:
         for call_id, finding in bank.tick():
             found[call_id].append(finding)
     assert all(found[call_id] == alone[int(call_id) % 10] for call_id in found)
+
+
+def test_how_calls_sound_depends_neither_on_cuts_nor_on_other_calls() -> None:
+    bank, alone = CallBank(), {}
+    rng = np.random.default_rng(7)
+    kinds = {str(number): np.concatenate([eventful(number), eventful(number + 9)]) for number in range(7)}
+    for call_id, samples in kinds.items():
+        single = bank_of(call_id)
+        single.push(call_id, samples)
+        single.tick()
+        alone[call_id] = single.results
+        bank.open(call_id)
+    assert any(result.quality for _, result in alone["0"])
+    found: dict[str, list[tuple[str, AnalysisResult]]] = {call_id: [] for call_id in kinds}
+    at = dict.fromkeys(kinds, 0)
+    while any(at[call_id] < len(samples) for call_id, samples in kinds.items()):
+        for call_id, samples in kinds.items():
+            size = int(rng.integers(1, 9000))
+            bank.push(call_id, samples[at[call_id] : at[call_id] + size])
+            at[call_id] += size
+        bank.tick()
+        for call_id, result in bank.results:
+            found[call_id].append((call_id, result))
+    assert found == alone
 
 
 def test_a_place_in_the_bank_that_is_used_again_remembers_nothing() -> None:
