@@ -9,11 +9,11 @@ from django.test import Client
 
 from alerts import dispatch
 from alerts.models import Alert, Call, Told
-from tests.analysis.voices import call
+from tests.analysis.voices import call, talk
 from tests.live import publisher_token
 from tests.phones import hang_up, hearing, over, say, told, until
 
-TEN_SECONDS = call(10_000, [(500, 3000), (6000, 8000)], [(3500, 5500)])
+TEN_SECONDS = call(10_000, [(500, 3000), (6000, 8000)], [(3000, 5900)], talk)
 ANGRY = {"role": "caller", "text": "This is the third time I'm calling, nobody ever called me back, it's unacceptable."}
 PLEASED = {"role": "caller", "text": "That's wonderful, thank you so much for sorting it out so quickly!"}
 LOSSY = {"role": "agent", "packets": 900, "lost": 100, "jitter_ms": "40", "rttMs": 300, "codec": "PCMU"}
@@ -92,7 +92,7 @@ async def test_a_network_that_loses_packets_degrades_the_call_and_its_score_is_k
     (degraded,) = await alerts("quality_degraded")
     score = degraded.data["mosScore"]
     assert 1 < score < 3
-    assert degraded.data["basis"] == "network"
+    assert degraded.data["basis"] == "both"
     assert degraded.message == f"MOS score: {int(score * 10) / 10} (threshold: 3.0)"
     assert degraded.ended_at is not None, "it ends with the call"
     heard = await Call.objects.aget(call_id="c")
