@@ -18,11 +18,11 @@ _JITTER_BUFFER = 2.0  # mean jitters that a jitter buffer holds
 class QualityThresholds:
     """When a call's quality is degraded: so many of the last windows are bad, as Twilio warns. It ends when none is.
 
-    The sound must be worse than what a network tells, as its score errs by half a point.
+    The sound must be worse by two of its errors than what a network tells: half a point each.
     """
 
     bad_mos: float = 3.0
-    bad_sound_mos: float = 2.5
+    bad_sound_mos: float = 2.0
     windows: int = 5
     bad_windows: int = 3
 

@@ -33,6 +33,7 @@ from training.spoilt import TOOLS, Abroad, Spoilt, spoilt
 
 LINE_S = 8
 LEAST_SPEECH_S = 3.0
+HOP_MS = 10  # in which speech is marked
 SPEECH_DBOV = -24.0
 TELEPHONE_HZ = (300, 3400)
 LOST_PERCENT, BURSTS = (0.0, 0.5, 1.0, 2.0, 5.0, 10.0), (1.0, 2.0)
@@ -120,10 +121,10 @@ def telephoned(exchange: Exchange, random: np.random.Generator) -> Sound:
     samples = LINE_S * RATE_HZ
     while True:
         speech, active = exchange.talk(samples, random)
-        if np.count_nonzero(active) * PACKET_MS >= 1000 * LEAST_SPEECH_S:
+        if np.count_nonzero(active) * HOP_MS >= 1000 * LEAST_SPEECH_S:
             break
     sent = sosfilt(butter(3, TELEPHONE_HZ, "bandpass", fs=RATE_HZ, output="sos"), speech)
-    loudness_dbov = level_dbov(sent[np.repeat(active, RATE_HZ * PACKET_MS // 1000)])
+    loudness_dbov = level_dbov(sent[np.repeat(active, RATE_HZ * HOP_MS // 1000)])
     return sent * gain(SPEECH_DBOV - loudness_dbov) + room_tone(samples, RATE_HZ, random)
 
 

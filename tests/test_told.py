@@ -96,7 +96,8 @@ async def test_a_network_that_loses_packets_degrades_the_call_and_its_score_is_k
     assert degraded.message == f"MOS score: {int(score * 10) / 10} (threshold: 3.0)"
     assert degraded.ended_at is not None, "it ends with the call"
     heard = await Call.objects.aget(call_id="c")
-    assert heard.mos_score == score
+    assert heard.mos_score is not None
+    assert score < heard.mos_score < 4, "the mean of the windows, the first of which were of sound alone"
 
 
 async def test_a_call_ends_though_its_score_cannot_be_kept(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -31,6 +31,7 @@ TOOLS = ("sox", "opusenc", "opusdec", "speexenc", "speexdec", "c2enc", "c2dec")
 Filter = Callable[[Clip], Clip]
 
 _SOS: dict[str, Any] = {"fs": RATE_HZ, "output": "sos"}
+_HOPS_PER_S = 100
 _LOUDEST_DBOV = -12.0
 _COMFORT_DB = -40.0
 _CODECS: tuple[tuple[str, float, tuple[str, ...]], ...] = (  # name in statistics, share, rates
@@ -123,8 +124,8 @@ def spoilt(exchange: Exchange, seed: int, gently: bool = False) -> Spoilt:
 def _speech(exchange: Exchange, rng: np.random.Generator) -> Clip:
     """Somebody who speaks enough in what is scored, at an active level of 0 dB."""
     while True:
-        clean, speech = exchange.talk(LENGTH, rng)
-        if np.count_nonzero(speech[LEAD_S * RATE_HZ // FRAME :]) * FRAME >= LEAST_SPEECH_S * RATE_HZ:
+        clean, loud = exchange.talk(LENGTH, rng)
+        if np.count_nonzero(loud[LEAD_S * _HOPS_PER_S :]) >= LEAST_SPEECH_S * _HOPS_PER_S:
             return clean
 
 

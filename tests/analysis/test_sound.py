@@ -22,7 +22,7 @@ from tests.analysis.voices import RATE_HZ, Samples, room, to_samples
 CALL = Path(__file__).parents[2] / "samples" / "call.wav"
 WINDOW_MS = 5000
 MOST_FRAMES = 250  # measured in two windows
-GOOD, BAD = 2.5, 2.49
+GOOD, BAD = 2.0, 1.99
 CLEAN_LINE, LOSSY_LINE = NetworkSample(loss_pct=0), NetworkSample(loss_pct=10)
 
 
@@ -67,9 +67,12 @@ def test_a_clean_call_sounds_good() -> None:
 def test_what_noise_and_clipping_do_is_heard() -> None:
     good = np.median(scores(clean()))
     for spoilt in (noisy(clean(), 5.0), clipped(clean())):
-        heard = [quality for quality in qualities(spoilt) if quality]
-        assert np.median([quality.mos_score for quality in heard]) < good - 1
-        assert heard[-1].degraded
+        assert np.median(scores(spoilt)) < good - 1
+
+
+def test_a_call_in_loud_noise_is_degraded() -> None:
+    heard = [quality.degraded for quality in qualities(noisy(clean(), 5.0)) if quality]
+    assert heard[-1]
 
 
 def test_more_noise_sounds_worse() -> None:
@@ -93,7 +96,7 @@ def test_of_a_call_without_speech_nothing_is_told() -> None:
 
 def test_two_seconds_of_speech_within_ten_are_needed() -> None:
     samples = to_samples(room(40_000), room(40_000, 1))
-    spoken = clean()[: 5 * RATE_HZ]
+    spoken = clean()[: 9 * RATE_HZ]
     samples[: len(spoken)] = spoken
     heard = qualities(samples)
     assert any(heard[:2]), "it was spoken enough"
@@ -148,7 +151,7 @@ def test_three_windows_of_five_that_sound_bad_degrade_a_call_and_five_good_ones_
     assert judged(judge, GOOD) == [False]
 
 
-def test_what_sounds_bad_on_a_good_line_is_bad_below_two_and_a_half_as_well() -> None:
+def test_what_sounds_bad_on_a_good_line_is_bad_below_two_as_well() -> None:
     assert judged(QualityJudge(), *[GOOD] * 5, told=CLEAN_LINE) == [False] * 5
     assert judged(QualityJudge(), *[BAD] * 3, told=CLEAN_LINE) == [False, False, True]
 
@@ -163,8 +166,8 @@ def test_a_bad_line_is_bad_however_well_it_sounds() -> None:
         (None, 3.5, "signal", 3.5),
         (LOSSY_LINE, None, "network", mos(network_rating(LOSSY_LINE) or 0)),
         (LOSSY_LINE, 4.4, "both", mos(network_rating(LOSSY_LINE) or 0)),
-        (CLEAN_LINE, 2.0, "both", 2.0),
-        (NetworkSample(), 2.0, "signal", 2.0),
+        (CLEAN_LINE, 2.2, "both", 2.2),
+        (NetworkSample(), 2.2, "signal", 2.2),
     ],
 )
 def test_the_worse_of_sound_and_network_counts_and_both_are_named(
