@@ -46,7 +46,7 @@ CLEAN_CODECS = ("", "PCMU", "PCMA")
 CHANCES, QUICK_CHANCES = 6, 1
 """How often every codec, fill, loss and burst is tried."""
 
-FAULTY, QUICK_FAULTY, FIRST_FAULTY = 600, 100, 970_000
+FAULTY, QUICK_FAULTY, FIRST_FAULTY = 600, 60, 970_000
 """Lines with any fault, every fifth one in a language unheard in training, and their first seed."""
 
 
@@ -170,21 +170,20 @@ def rated(line: Spoilt) -> Faulty:
     """A line as the engine rates it by each basis."""
     told = network_rating(line.network)
     assert told is not None, "a loss is told"
-    heard = {"signal": quality_of(line.samples), "both": quality_of(line.samples, line.network)}
-    known = {basis: score for basis, score in heard.items() if score is not None}
-    return Faulty(line.done in [(codec,) for codec in CLEAN_CODECS], line.score, {"network": mos(told), **known})
+    return Faulty(line.done in [(codec,) for codec in CLEAN_CODECS], line.score, {"network": mos(told), **heard(line)})
 
 
-def quality_of(samples: NDArray[np.int16], told: NetworkSample | None = None) -> float | None:
-    """The score of a call at its end, by its sound and what is told."""
+def heard(line: Spoilt) -> dict[str, float]:
+    """The engine's score of a call at its end, by its sound and by both; nothing if it gives none."""
     bank = CallBank()
-    bank.open("line", RATE_HZ, ("caller",))
-    if told:
-        bank.tell("line", told)
-    bank.push("line", samples)
+    for basis in ("signal", "both"):
+        bank.open(basis, RATE_HZ, ("caller",))
+        bank.push(basis, line.samples)
+    bank.tell("both", line.network)
     bank.tick()
-    quality = bank.results[-1][1].quality
-    return quality.mos_score if quality else None
+    results = dict(bank.results)  # the last of each
+    scores = {basis: result.quality.mos_score for basis, result in results.items() if result.quality}
+    return scores if "signal" in scores else {}
 
 
 def groups(lines: list[Line]) -> dict[str, list[Line]]:
