@@ -65,10 +65,10 @@ class Exchange:
         loud = np.zeros(n // _HOP, dtype=np.bool_)
         if rng.random() < 0.12:
             sound = signals(n, rng) if rng.random() < 0.5 else self._noise(n, rng, 0.0)
-            sound = _at(sound, 0.0) + _at(rng.standard_normal(n), -rng.uniform(30, 70))
+            sound = at(sound, 0.0) + at(rng.standard_normal(n), -rng.uniform(30, 70))
         else:
             clean, loud = self.talk(n, rng, raised=0.06 if rng.random() < 0.3 else 0.0)
-            sound = _reverberant(clean, rng, 0.7) if rng.random() < 0.25 else clean
+            sound = reverberant(clean, rng, 0.7) if rng.random() < 0.25 else clean
             sound = sound + self._noise(n, rng, rng.choice([rng.uniform(-5, 40), rng.uniform(5, 30), 60.0]))
             if rng.random() < 0.1:
                 sound += self._others(n, rng)
@@ -85,8 +85,8 @@ class Exchange:
         n = int(seconds * RATE_HZ) // FRAME * FRAME
         sound, loud = self.talk(n, rng)
         if noise is not None:
-            sound = sound + _at(self.noises[noise](n, rng), -snr_db)
-        return Line.of(_int16((sound + _at(rng.standard_normal(n), -42.0)) * 10 ** (-26 / 20)), loud)
+            sound = sound + at(self.noises[noise](n, rng), -snr_db)
+        return Line.of(int16((sound + at(rng.standard_normal(n), -42.0)) * 10 ** (-26 / 20)), loud)
 
     def talk(self, n: int, rng: np.random.Generator, raised: float = 0.0) -> tuple[Clip, NDArray[np.bool_]]:
         """Utterances of one voice, active level 0 dB, with pauses, and the hops of 10 ms in which it is loud.
@@ -115,25 +115,25 @@ class Exchange:
         for _ in range(rng.integers(1, 4)):
             voice, _ = self.talk(n, rng)
             if rng.random() < 0.7:
-                voice = lfilter([1], [1, -rng.uniform(0, 0.7)], _reverberant(voice, rng, 2.0))
-            sound += _at(voice, -rng.uniform(14, 34))
+                voice = lfilter([1], [1, -rng.uniform(0, 0.7)], reverberant(voice, rng, 2.0))
+            sound += at(voice, -rng.uniform(14, 34))
         return sound
 
     def _noise(self, n: int, rng: np.random.Generator, snr_db: float) -> Clip:
         """A noise over a faint room tone; now and then it begins, ends or jumps within the line."""
         kind = list(self.noises.values())[rng.integers(len(self.noises))]
-        noise = _at(kind(n, rng), -snr_db)
+        noise = at(kind(n, rng), -snr_db)
         if rng.random() < 0.2:
             first, last = np.sort(rng.integers(0, n, 2))
             noise[first:last] *= 10 ** (rng.choice([-60.0, -10.0, 10.0]) / 20)
-        return noise + _at(rng.standard_normal(n), -rng.uniform(35, 60))
+        return noise + at(rng.standard_normal(n), -rng.uniform(35, 60))
 
 
 def _share(voice: Voice, clips: list[Clip]) -> float:
     return (4.0 if voice.recorded else 1.0) * float(np.sqrt(sum(map(len, clips))))
 
 
-def _at(sound: Clip, db: float) -> Clip:
+def at(sound: Clip, db: float) -> Clip:
     """Sound of this power."""
     return sound * 10 ** (db / 20) / (np.sqrt(np.mean(np.square(sound))) + 1e-9)
 
@@ -145,11 +145,11 @@ def _bursts(n: int, rng: np.random.Generator) -> Clip:
         noise = lfilter([1], [1, -rng.uniform(-0.5, 0.95)], rng.standard_normal(int(rng.uniform(0.1, 2.0) * RATE_HZ)))
         noise *= np.exp(-rng.choice([0.0, 3.0]) * np.arange(len(noise)) / len(noise))
         start = rng.integers(n - len(noise))
-        sound[start : start + len(noise)] += _at(noise, rng.uniform(-15, 15))
+        sound[start : start + len(noise)] += at(noise, rng.uniform(-15, 15))
     return sound
 
 
-def _reverberant(sound: Clip, rng: np.random.Generator, strongest: float) -> Clip:
+def reverberant(sound: Clip, rng: np.random.Generator, strongest: float) -> Clip:
     """In a room: a decaying noise after each sound, RT60 0.15 to 0.6 s, up to so much stronger than the sound."""
     tail = rng.standard_normal(int(0.6 * RATE_HZ)) * 10 ** (
         -3 * np.arange(int(0.6 * RATE_HZ)) / RATE_HZ / rng.uniform(0.15, 0.6)
@@ -174,7 +174,7 @@ def _carried(sound: Clip, rng: np.random.Generator) -> Clip:
 
 def _faulty(sound: Clip, rng: np.random.Generator) -> NDArray[np.int16]:
     """Through a codec and a network: G.711 or GSM, a noise gate, lost frames filled with zeros or repeated."""
-    samples = _int16(sound)
+    samples = int16(sound)
     codec = rng.random()
     if codec < 0.55:
         law = _G711[rng.integers(2)]
@@ -200,5 +200,6 @@ def _gsm(samples: NDArray[np.int16]) -> NDArray[np.int16]:
     return np.resize(np.frombuffer(done.stdout, dtype="<i2"), len(samples)).astype(np.int16)
 
 
-def _int16(sound: Clip) -> NDArray[np.int16]:
+def int16(sound: Clip) -> NDArray[np.int16]:
+    """Samples of a sound of full scale 1."""
     return np.clip(np.rint(sound * 32768), -32768, 32767).astype(np.int16)

@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.signal import butter, fftconvolve, sosfilt
+from scipy.signal import butter, sosfilt
 
 from analysis.audio import Encoding, decode
 from analysis.quality import NetworkSample
-from training.lines import FRAME, Exchange
+from training.lines import FRAME, Exchange, at, int16, reverberant
 from training.material import Clip, Part, Voice, active_level_dbov
 from training.noises import RATE_HZ
 
@@ -136,21 +136,11 @@ def _varied(sound: Clip, rng: np.random.Generator) -> Clip:
     sound = np.interp(np.arange(0, len(sound) - 1, pace), np.arange(len(sound)), sound)
     sound = np.resize(sound, LENGTH)
     if rng.random() < 0.25:
-        sound = _reverberant(sound, rng)
+        sound = reverberant(sound, rng, 0.7)
     if rng.random() < 0.25:
         knee = rng.uniform(1.5, 4)
         sound = knee * np.tanh(sound / knee)
     return sound
-
-
-def _reverberant(sound: Clip, rng: np.random.Generator) -> Clip:
-    """In a room: a decaying noise after each sound, RT60 0.15 to 0.6 s."""
-    decay_s, loudness = rng.uniform(0.15, 0.6), rng.uniform(0.1, 0.7)
-    n = int(0.6 * RATE_HZ)
-    tail = rng.standard_normal(n) * 10 ** (-3 * np.arange(n) / RATE_HZ / decay_s)
-    tail *= loudness / np.sqrt(np.square(tail).sum())
-    tail[0] = 1.0
-    return fftconvolve(sound, tail)[: len(sound)]
 
 
 def _telephone(rng: np.random.Generator) -> Filter:
@@ -160,16 +150,6 @@ def _telephone(rng: np.random.Generator) -> Filter:
     band = butter(3, (rng.choice([150.0, 250.0, 300.0]), rng.choice([3400.0, 3600.0, 3800.0])), "bandpass", **_SOS)
     tilt = rng.uniform(-0.7, 0.2)
     return lambda sound: sosfilt(band, sound + tilt * np.concatenate([[0.0], sound[:-1]]))
-
-
-def at(sound: Clip, db: float) -> Clip:
-    """Sound of this power."""
-    return sound * 10 ** (db / 20) / (np.sqrt(np.mean(np.square(sound))) + 1e-9)
-
-
-def int16(sound: Clip) -> NDArray[np.int16]:
-    """Samples of a sound of full scale 1."""
-    return np.clip(np.rint(sound * 32768), -32768, 32767).astype(np.int16)
 
 
 def _room(n: int, rng: np.random.Generator) -> Clip:
