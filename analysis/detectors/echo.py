@@ -11,7 +11,7 @@ from analysis.features import FRAMES_PER_S
 from analysis.moment import Moment
 from analysis.rows import CHANNELS, Rows, counts, some, values
 
-_CERTAIN_SCORE = 5.0  # at which an echo is as likely true as not
+_LIKELY_SCORE = 5.0  # at which an echo is as likely true as not; below, none is told
 _SURER_PER_SCORE = 2.0
 
 
@@ -27,7 +27,7 @@ class EchoGrades:
 class EchoAnomaly(Rows):
     """Says each second which channel returns the other one, how late and how much weaker.
 
-    It begins with the first second that held, and ends with the last 200 ms that showed the echo before
+    It begins with the first second in which it is likely, and ends with the last 200 ms that showed the echo before
     20 s of the other's speech without it.
     """
 
@@ -48,7 +48,8 @@ class EchoAnomaly(Rows):
             return
         echo = now.echo
         self.lives.close(second & ~echo.found, np.maximum(echo.shown, self.lives.onset))
-        holds = second & echo.found & (self.lives.open | (echo.erl_db < self._grades.low_db))
+        worth_telling = (echo.erl_db < self._grades.low_db) & (echo.score >= _LIKELY_SCORE)
+        holds = second & echo.found & (self.lives.open | worth_telling)
         measured = holds & (echo.plain | ~self.lives.open)
         for known, latest in ((self.lag, echo.lag), (self.erl_db, echo.erl_db)):
             np.copyto(known, latest, where=measured)
@@ -66,7 +67,7 @@ class EchoAnomaly(Rows):
         channel, far = names[place], names[1 - place]
         delay_ms = int(self.lag[row, place]) * HOP_MS
         erl_db = round(float(self.erl_db[row, place]), 1)
-        likelihood = 1.0 / (1.0 + exp(-_SURER_PER_SCORE * (self.score[row, place] - _CERTAIN_SCORE)))
+        likelihood = 1.0 / (1.0 + exp(-_SURER_PER_SCORE * (self.score[row, place] - _LIKELY_SCORE)))
         return Account(
             confidence=round(min(likelihood, 0.99), 2),
             description=(

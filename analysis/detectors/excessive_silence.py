@@ -11,7 +11,7 @@ from analysis.moment import Moment
 from analysis.rows import Rows, both, counts, either
 
 _WINDOW_S = 60
-_CONFIDENCE = Logistic(offset=2.2, slope=0.2)  # margin: percent points beyond the limit
+_CONFIDENCE = Logistic(offset=2.1, slope=0.0)  # .89, however far beyond the limit
 
 
 @dataclass(frozen=True, slots=True)
